@@ -1,0 +1,24 @@
+//! The engine of lob: a content-addressed, deduplicating, crash-safe chunk store.
+//!
+//! It knows no git, no network, no terminal and no environment. What it promises stands, numbered,
+//! in docs/architecture.md.
+
+pub mod disk;
+mod error;
+mod frame;
+mod id;
+pub mod limits;
+mod manifest;
+mod progress;
+mod roots;
+mod stage;
+mod store;
+
+pub use error::{Error, Result};
+pub use frame::{Codec, Frame};
+pub use id::{BadId, ChunkId, LobId, PackId, StoreId};
+pub use manifest::{Manifest, Parts, Segment};
+pub use progress::Progress;
+pub use roots::Cursor;
+pub use stage::{Added, Writer};
+pub use store::{LobInfo, Store};
