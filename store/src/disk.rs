@@ -13,7 +13,7 @@ mod sim;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use lock::Lock;
 pub use map::Map;
@@ -32,17 +32,58 @@ pub struct Entry {
     pub len: u64,
 }
 
-/// A file system, as small as the engine can do with. All errors name the path.
+/// An error of a file operation with the path that it happened at. This is what the [`io::Error`]s
+/// of a [`Disk`] carry inside; [`bare`] takes it off again.
+#[derive(Debug)]
+pub struct PathError {
+    path: PathBuf,
+    error: io::Error,
+}
+
+impl fmt::Display for PathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.error)
+    }
+}
+
+// No `source()`: the cause is in the text already, and a report of causes would say it twice.
+impl std::error::Error for PathError {}
+
+/// A closure for `map_err` that names the path and keeps the kind.
+fn named(path: &Path) -> impl FnOnce(io::Error) -> io::Error {
+    move |error| {
+        let path = path.to_path_buf();
+        io::Error::new(error.kind(), PathError { path, error })
+    }
+}
+
+/// What the system said, without the path that a [`Disk`] added: for callers that name the path
+/// themselves, and for `raw_os_error`.
+pub fn bare(error: io::Error) -> io::Error {
+    match error.downcast::<PathError>() {
+        Ok(named) => named.error,
+        Err(other) => other,
+    }
+}
+
+/// A file system, as small as the engine can do with. All errors name the path and keep the kind
+/// of the cause; see [`bare`].
+///
+/// Paths name files of a store and nothing else. Symbolic links are followed on the way to a name,
+/// but [`list`](Disk::list) shows a link as a file, so that nobody walks or clears what is behind it.
 pub trait Disk: fmt::Debug + Send + Sync {
     /// Opens an existing file for reading.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Creates a new file for reading and appending; fails if the name exists.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
-    /// Opens an existing file for reading and appending, cut to `len` bytes first.
+    /// Opens an existing file for reading and appending, cut to `len` bytes first. A file that is
+    /// shorter is an `UnexpectedEof` error: this never makes bytes up.
     fn reopen(&self, path: &Path, len: u64) -> io::Result<Box<dyn DiskFile>>;
-    /// Maps a whole file that will never change. An empty file maps to an empty slice.
+    /// Maps a whole file that will never change. An empty file maps to an empty slice. Whoever
+    /// shortens or rewrites a mapped file breaks its readers: map only what was published.
     fn map(&self, path: &Path) -> io::Result<Map>;
-    /// Renames a file, replacing the target. Not durable before `sync_dir` of both directories.
+    /// Renames a file (not a directory), replacing the target. Not durable before `sync_dir` of both
+    /// directories; the file is never without a name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
@@ -52,13 +93,17 @@ pub trait Disk: fmt::Debug + Send + Sync {
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
     /// The entries of a directory, sorted by name.
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>>;
-    /// Makes all changes to the names in a directory durable.
+    /// Makes all changes to the names in a directory durable. After an error the names may be lost,
+    /// and a second call proves nothing.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
-    /// The length of a file, or `None` where there is none.
+    /// The length of a file, or `None` where there is none. A directory is an error.
     fn len(&self, path: &Path) -> io::Result<Option<u64>>;
     /// Takes the kernel lock of a lock file, which is created where missing. Waits for it when
     /// `wait`; otherwise `None` means that another process or handle holds it. The lock ends with
     /// its value or its process, whichever is first.
+    ///
+    /// The lock belongs to the file, not to the name. Where others may remove a lock file (as stages
+    /// are), check after locking that the name is still there, or the lock excludes nobody.
     fn lock(&self, path: &Path, wait: bool) -> io::Result<Option<Lock>>;
     /// Bytes that this process may still write to the file system of `path`, if that can be told.
     fn free_space(&self, path: &Path) -> io::Result<Option<u64>>;
@@ -68,7 +113,8 @@ pub trait Disk: fmt::Debug + Send + Sync {
 pub trait DiskFile: fmt::Debug + Send + Sync {
     /// Fills `buf` from `offset`; an end before that is an `UnexpectedEof` error.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
-    /// Appends all of `bytes`.
+    /// Appends all of `bytes`. After an error any first part of them may be at the end of the file.
+    /// Appends from several threads do not overwrite each other, but may interleave.
     fn append(&self, bytes: &[u8]) -> io::Result<()>;
     /// The length in bytes.
     fn len(&self) -> io::Result<u64>;

@@ -89,10 +89,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// A closure for `map_err` that adds the path.
+    /// A closure for `map_err` that adds the path, once.
     pub fn at(path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
         let path = path.to_path_buf();
-        move |source| Error::Io { path, source }
+        move |error| Error::Io {
+            path,
+            source: crate::disk::bare(error),
+        }
     }
 
     /// Damage found in `what`.

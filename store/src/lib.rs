@@ -3,6 +3,8 @@
 //! It knows no git, no network, no terminal and no environment. What it promises stands, numbered,
 //! in docs/architecture.md.
 
+#![deny(unsafe_code)]
+
 pub mod disk;
 mod error;
 mod frame;
