@@ -1,10 +1,16 @@
 //! The program `lob`: large files out of git, kept in a chunk store and replicated.
+//!
+//! Imports run one way: `cli` uses `sync`, `git`, `ui` and `remote`, which use the engine
+//! (`lob_store`); nothing uses `cli`. docs/architecture.md is the map.
 
 #![forbid(unsafe_code)]
+
+mod cli;
+pub mod ui;
 
 use std::process::ExitCode;
 
 /// Runs the program with the arguments of this process.
 pub fn run() -> ExitCode {
-    ExitCode::SUCCESS
+    cli::main()
 }

@@ -1,1 +1,3 @@
 //! The one integration test binary.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]

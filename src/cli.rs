@@ -1,0 +1,172 @@
+//! The command line: one verb a file, each with its arguments, its help and its run.
+//!
+//! A verb is three lines here: its `mod`, its variant of [`Command`], its arm in [`Command::run`].
+
+mod completions;
+mod man;
+
+use std::ffi::OsString;
+use std::panic;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::ui::{Exit, Explain, Failure, Options, Ui};
+
+/// How a verb ends.
+type Outcome = Result<Exit, Failure>;
+
+/// Keeps large files out of git, in a deduplicating store that replicates anywhere.
+///
+/// Git stores a small pointer in place of each tracked file; its content is a lob, which is cut
+/// into chunks and kept once, in .git/lob. 'git add', 'git checkout' and 'git push' work as ever.
+#[derive(Debug, Parser)]
+#[command(name = "lob", version, propagate_version = false)]
+#[command(
+    disable_help_subcommand = true,
+    infer_long_args = true,
+    max_term_width = 100
+)]
+#[command(after_help = "\
+Examples:
+  lob init                 set this repository up
+  lob track '*.psd'        keep these files out of git
+  git add . && git commit && git push
+  lob status               what is staged, unpushed or missing")]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Options that every verb takes.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
+struct Global {
+    /// Run as if started in this directory
+    #[arg(short = 'C', value_name = "DIR", global = true)]
+    directory: Option<PathBuf>,
+    /// Print only errors and warnings
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Say more about what is done
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Print events as JSON, one a line
+    #[arg(long, global = true)]
+    json: bool,
+    /// Show no progress; LOB_PROGRESS=off|bar|lines says it for every run
+    #[arg(long, global = true)]
+    no_progress: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+impl Command {
+    fn run(self, ui: &Ui) -> Outcome {
+        match self {
+            Command::Completions(args) => completions::run(args, ui),
+            Command::Man(args) => man::run(args, ui),
+        }
+    }
+}
+
+/// Runs the program: parses the arguments, runs the verb, prints its one error.
+pub(crate) fn main() -> ExitCode {
+    panic::set_hook(Box::new(report_bug));
+    // The hook has said it all; git and scripts need an exit code that they know.
+    panic::catch_unwind(|| dispatch(std::env::args_os())).unwrap_or(ExitCode::FAILURE)
+}
+
+fn dispatch(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help for a reader that has gone is no failure, and for an error there is no other way.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let ui = Ui::new(Options {
+        quiet: cli.global.quiet,
+        json: cli.global.json,
+        verbose: cli.global.verbose,
+        no_progress: cli.global.no_progress,
+    });
+    let outcome = run(cli, &ui).and_then(|exit| ui.flush().map(|()| exit));
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            ui.fail(&failure);
+            failure.into()
+        }
+    }
+}
+
+fn run(cli: Cli, ui: &Ui) -> Outcome {
+    if let Some(directory) = &cli.global.directory {
+        std::env::set_current_dir(directory)
+            .because(format_args!("cannot go to {}", directory.display()))?;
+    }
+    match cli.command {
+        Some(command) => command.run(ui),
+        None => {
+            ui.line(Cli::command().render_help())?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn report_bug(info: &panic::PanicHookInfo<'_>) {
+    let message = info.payload_as_str().unwrap_or("no message");
+    let place = info
+        .location()
+        .map(|l| format!(" at {}:{}", l.file(), l.line()));
+    eprintln!(
+        "lob: error: {}{}\nhint: this is a bug in lob {}; nothing that it acknowledged is lost. \
+         Please report it with this message",
+        crate::ui::escape::text(message),
+        place.unwrap_or_default(),
+        env!("CARGO_PKG_VERSION"),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_teaches_with_an_example() {
+        for verb in Cli::command().get_subcommands() {
+            let name = verb.get_name();
+            assert!(verb.get_about().is_some(), "{name} says what it does");
+            let after = verb.get_after_help().map(ToString::to_string);
+            let shown = after.is_some_and(|text| text.contains(&format!("lob {name}")));
+            assert!(
+                shown || verb.is_hide_set(),
+                "the help of {name} has an example"
+            );
+        }
+    }
+
+    #[test]
+    fn every_argument_is_explained() {
+        for verb in Cli::command().get_subcommands() {
+            for arg in verb.get_arguments() {
+                let place = format!("{} {}", verb.get_name(), arg.get_id());
+                assert!(arg.get_help().is_some(), "{place} has a help text");
+            }
+        }
+    }
+}
