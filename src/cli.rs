@@ -47,7 +47,7 @@ struct Cli {
 struct Global {
     /// Run as if started in this directory
     #[arg(short = 'C', value_name = "DIR", global = true)]
-    directory: Option<PathBuf>,
+    start_in: Option<PathBuf>,
     /// Print only errors and warnings
     #[arg(short, long, global = true)]
     quiet: bool,
@@ -110,7 +110,7 @@ fn dispatch(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(cli: Cli, ui: &Ui) -> Outcome {
-    if let Some(directory) = &cli.global.directory {
+    if let Some(directory) = &cli.global.start_in {
         std::env::set_current_dir(directory)
             .because(format_args!("cannot go to {}", directory.display()))?;
     }
@@ -124,7 +124,10 @@ fn run(cli: Cli, ui: &Ui) -> Outcome {
 }
 
 fn report_bug(info: &panic::PanicHookInfo<'_>) {
-    let message = info.payload_as_str().unwrap_or("no message");
+    let payload = info.payload();
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+    let message = text.unwrap_or("no message");
     let place = info
         .location()
         .map(|l| format!(" at {}:{}", l.file(), l.line()));
@@ -157,6 +160,22 @@ mod tests {
                 shown || verb.is_hide_set(),
                 "the help of {name} has an example"
             );
+        }
+    }
+
+    #[test]
+    fn no_verb_hides_a_global_option() {
+        let lob = Cli::command();
+        let globals: Vec<_> = lob.get_arguments().map(clap::Arg::get_id).collect();
+        for verb in lob.get_subcommands() {
+            for arg in verb.get_arguments() {
+                assert!(
+                    !globals.contains(&arg.get_id()),
+                    "{} {}",
+                    verb.get_name(),
+                    arg.get_id()
+                );
+            }
         }
     }
 
