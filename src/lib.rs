@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+pub mod git;
 pub mod ui;
 
 use std::process::ExitCode;
