@@ -4,3 +4,5 @@
     clippy::unwrap_used,
     reason = "a test that cannot go on should say where"
 )]
+
+mod support;
