@@ -4,6 +4,8 @@
 
 mod completions;
 mod man;
+#[cfg(test)]
+mod reference;
 
 use std::ffi::OsString;
 use std::panic;
