@@ -1,4 +1,27 @@
 //! Git: the only place that runs git or reads its files.
+//!
+//! Git is run with argument vectors, never through a shell, and what comes from outside is never an
+//! operand that begins with `-`. Paths are bytes, as git's are.
 
+pub mod command;
+pub mod config;
+pub mod error;
 pub mod filter;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod oid;
+pub mod path;
 pub mod pktline;
+pub mod pointer;
+pub mod repo;
+pub mod settings;
+pub mod tracked;
+pub mod version;
+
+pub use command::{Git, Pipe};
+pub use config::Config;
+pub use error::{GitError, Result};
+pub use oid::Oid;
+pub use pointer::Pointer;
+pub use repo::Repo;
+pub use settings::{Populate, Settings, Smudge, Window};

@@ -1,0 +1,435 @@
+//! The settings of lob: every key, what it means, and what holds where it is not set.
+
+use std::env;
+use std::ffi::OsStr;
+
+use super::config::{Config, bad, canonical, number, truth};
+use super::error::{GitError, Result};
+
+/// A key of git's configuration that lob reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Its name in the documentation's spelling; `<name>` stands for the name of a remote.
+    pub name: &'static str,
+    /// What values it takes.
+    pub kind: Kind,
+    /// What holds where it is not set, as text; empty for nothing.
+    pub default: &'static str,
+    /// Whether a committed `.lobconfig` may set it.
+    pub tracked: bool,
+    /// What it does, in one line.
+    pub doc: &'static str,
+}
+
+/// What values a key takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// True or false.
+    Bool,
+    /// A number of days.
+    Days,
+    /// A number of bytes, with suffixes.
+    Size,
+    /// `true`, `false`, or a number of bytes.
+    Threshold,
+    /// `fetch`, `cached` or `pointer`.
+    Smudge,
+    /// Patterns in the syntax of gitignore, several values or separated by commas.
+    Patterns,
+    /// Any text.
+    Text,
+}
+
+impl Kind {
+    /// Whether `value` means something; `None` is a key that stands alone, which means true.
+    pub fn check(self, key: &str, value: Option<&[u8]>) -> Result<()> {
+        let Some(value) = value else {
+            return match self {
+                Kind::Bool | Kind::Threshold => Ok(()),
+                _ => Err(bad(key.as_bytes(), b"", "expected a value")),
+            };
+        };
+        let days = || number(value).and_then(|days| u32::try_from(days).ok());
+        let (good, why) = match self {
+            Kind::Bool => (truth(value).is_some(), "expected true or false"),
+            Kind::Days => (days().is_some(), "expected a number of days"),
+            Kind::Size => (size(value).is_some(), "expected a number of bytes"),
+            Kind::Threshold => (
+                Populate::parse(value).is_some(),
+                "expected true, false or a number of bytes",
+            ),
+            Kind::Smudge => (
+                Smudge::parse(value).is_some(),
+                "expected fetch, cached or pointer",
+            ),
+            Kind::Patterns | Kind::Text => (std::str::from_utf8(value).is_ok(), "expected UTF-8"),
+        };
+        good.then_some(())
+            .ok_or_else(|| bad(key.as_bytes(), value, why))
+    }
+}
+
+const fn key(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    tracked: bool,
+    doc: &'static str,
+) -> Key {
+    Key {
+        name,
+        kind,
+        default,
+        tracked,
+        doc,
+    }
+}
+
+/// Every key that lob reads.
+#[rustfmt::skip]
+pub const KEYS: &[Key] = &[
+    key("lob.smudge", Kind::Smudge, "fetch", true,
+        "what a checkout does with a lob: `fetch` it where it is missing, use only what is `cached`, or leave the `pointer`"),
+    key("lob.populate", Kind::Threshold, "32m", true,
+        "files from this size on are written by lob itself when a checkout ends; `false` for none"),
+    key("lob.fetchInclude", Kind::Patterns, "", true,
+        "paths whose lobs are fetched, as patterns of gitignore; all where empty"),
+    key("lob.fetchExclude", Kind::Patterns, "", true,
+        "paths whose lobs are not fetched; wins over lob.fetchInclude"),
+    key("lob.fetchRefsDays", Kind::Days, "30", true,
+        "other branches and tags are fetched too when their last commit is this recent; 0 for none"),
+    key("lob.fetchCommitsHeadDays", Kind::Days, "7", true,
+        "the versions that a checkout of HEAD's history needed within so many days are fetched too"),
+    key("lob.fetchCommitsOtherDays", Kind::Days, "0", true,
+        "the same for the history of the other recent branches"),
+    key("lob.pruneRefsDays", Kind::Days, "the fetch window", false,
+        "as lob.fetchRefsDays, for what prune keeps; at least as much"),
+    key("lob.pruneCommitsHeadDays", Kind::Days, "the fetch window", false,
+        "as lob.fetchCommitsHeadDays, for what prune keeps; at least as much"),
+    key("lob.pruneCommitsOtherDays", Kind::Days, "the fetch window", false,
+        "as lob.fetchCommitsOtherDays, for what prune keeps; at least as much"),
+    key("lob.remote", Kind::Text, "", false,
+        "the remote that is meant where none is named; else the branch's, else origin"),
+    key("lob.url", Kind::Text, "", false,
+        "the store of every remote that has no lobUrl of its own"),
+    key("lob.bwlimit", Kind::Size, "", false,
+        "most bytes that transfers move in a second; 0 for no limit"),
+    key("lob.trustConfig", Kind::Bool, "false", false,
+        "lets a committed .lobconfig name the stores of remotes, which may get your credentials"),
+    key("remote.<name>.lobUrl", Kind::Text, "", false,
+        "the store of this remote; where not set, derived from the remote's URL"),
+    key("remote.<name>.lobStoreId", Kind::Text, "", false,
+        "the store that was found there before, written by lob"),
+];
+
+/// What a checkout does with a lob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Smudge {
+    /// Fetches it where it is missing.
+    Fetch,
+    /// Uses what is in the local store.
+    Cached,
+    /// Leaves the pointer.
+    Pointer,
+}
+
+impl Smudge {
+    fn parse(value: &[u8]) -> Option<Smudge> {
+        match value.to_ascii_lowercase().as_slice() {
+            b"fetch" => Some(Smudge::Fetch),
+            b"cached" => Some(Smudge::Cached),
+            b"pointer" => Some(Smudge::Pointer),
+            _ => None,
+        }
+    }
+}
+
+/// Which files lob writes itself when a checkout ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Populate {
+    /// None: git writes all.
+    Never,
+    /// Those of at least so many bytes.
+    AtLeast(u64),
+}
+
+impl Populate {
+    /// What `true` means: git would hold a file of this size in memory.
+    pub const DEFAULT: Populate = Populate::AtLeast(32 << 20);
+
+    fn parse(value: &[u8]) -> Option<Populate> {
+        // A number is a size, also where git would take it for a yes or no.
+        if number(value).is_some() {
+            return size(value).map(Populate::AtLeast);
+        }
+        truth(value).map(|yes| match yes {
+            true => Populate::DEFAULT,
+            false => Populate::Never,
+        })
+    }
+}
+
+/// Which versions are wanted: all that any checkout within so many days needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Other refs count when their last commit is at most this old.
+    pub refs_days: u32,
+    /// Days of HEAD's history.
+    pub head_days: u32,
+    /// Days of the other refs' history.
+    pub other_days: u32,
+}
+
+/// The settings of lob in one repository.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `lob.smudge`, or `Pointer` where LOB_SKIP_SMUDGE is set.
+    pub smudge: Smudge,
+    /// `lob.populate`.
+    pub populate: Populate,
+    /// `lob.fetchInclude`, one pattern each.
+    pub fetch_include: Vec<String>,
+    /// `lob.fetchExclude`, one pattern each.
+    pub fetch_exclude: Vec<String>,
+    /// `lob.fetch...Days`.
+    pub fetch: Window,
+    /// `lob.prune...Days`: at least the fetch window in each of the three.
+    pub prune: Window,
+    /// `lob.remote`.
+    pub remote: Option<String>,
+    /// `lob.url`.
+    pub url: Option<String>,
+    /// `lob.bwlimit` in bytes per second.
+    pub bwlimit: Option<u64>,
+}
+
+impl Settings {
+    /// The settings that `config` and the environment of this process make.
+    ///
+    /// Fails on a value that means nothing, and when the prune window is shorter than the fetch
+    /// window.
+    pub fn load(config: &Config) -> Result<Settings> {
+        Settings::with(config, env::var_os("LOB_SKIP_SMUDGE").as_deref())
+    }
+
+    fn with(config: &Config, skip_smudge: Option<&OsStr>) -> Result<Settings> {
+        for known in KEYS.iter().filter(|known| !known.name.contains('<')) {
+            for value in config.values(&canonical(known.name.as_bytes())) {
+                known.kind.check(known.name, value.as_deref())?;
+            }
+        }
+        let skip = skip_smudge.is_some_and(|value| truth(value.as_encoded_bytes()).unwrap_or(true));
+        let smudge = config.get("lob.smudge").and_then(Smudge::parse);
+        let fetch = Window {
+            refs_days: config.days("lob.fetchRefsDays", 30)?,
+            head_days: config.days("lob.fetchCommitsHeadDays", 7)?,
+            other_days: config.days("lob.fetchCommitsOtherDays", 0)?,
+        };
+        let bwlimit = config.get("lob.bwlimit").and_then(size);
+        Ok(Settings {
+            smudge: match skip {
+                true => Smudge::Pointer,
+                false => smudge.unwrap_or(Smudge::Fetch),
+            },
+            populate: config
+                .get("lob.populate")
+                .filter(|value| !value.is_empty())
+                .and_then(Populate::parse)
+                .unwrap_or(Populate::DEFAULT),
+            fetch_include: patterns(config, "lob.fetchInclude"),
+            fetch_exclude: patterns(config, "lob.fetchExclude"),
+            fetch,
+            prune: prune_window(config, fetch)?,
+            remote: config.text("lob.remote")?.map(str::to_string),
+            url: config.text("lob.url")?.map(str::to_string),
+            bwlimit: bwlimit.filter(|&limit| limit > 0),
+        })
+    }
+}
+
+/// The store that is configured for a remote: its own `lobUrl`, else `lob.url`.
+pub fn lob_url<'a>(config: &'a Config, remote: &str) -> Result<Option<&'a str>> {
+    match config.text(format!("remote.{remote}.lobUrl"))? {
+        Some(url) => Ok(Some(url)),
+        None => config.text("lob.url"),
+    }
+}
+
+fn prune_window(config: &Config, fetch: Window) -> Result<Window> {
+    let days = |prune_key, default: u32, fetch_key, fetch: u32| {
+        let prune = config.days(prune_key, default.max(fetch))?;
+        if prune >= fetch {
+            return Ok(prune);
+        }
+        Err(GitError::Windows {
+            prune_key,
+            prune,
+            fetch_key,
+            fetch,
+        })
+    };
+    let head = "lob.fetchCommitsHeadDays";
+    let other = "lob.fetchCommitsOtherDays";
+    Ok(Window {
+        refs_days: days(
+            "lob.pruneRefsDays",
+            30,
+            "lob.fetchRefsDays",
+            fetch.refs_days,
+        )?,
+        head_days: days("lob.pruneCommitsHeadDays", 7, head, fetch.head_days)?,
+        other_days: days("lob.pruneCommitsOtherDays", 0, other, fetch.other_days)?,
+    })
+}
+
+fn patterns(config: &Config, key: &str) -> Vec<String> {
+    let mut patterns = Vec::new();
+    for value in config.get_all(key) {
+        let text = String::from_utf8_lossy(value);
+        let parts = text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty());
+        patterns.extend(parts.map(str::to_string));
+    }
+    patterns
+}
+
+fn size(value: &[u8]) -> Option<u64> {
+    u64::try_from(number(value)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(list: &str) -> Result<Settings> {
+        let list = list.replace('=', "\n").replace(' ', "\0");
+        Settings::with(&Config::parse(list.as_bytes()), None)
+    }
+
+    #[test]
+    fn defaults_are_those_of_2015() {
+        let settings = settings("").unwrap();
+        let window = Window {
+            refs_days: 30,
+            head_days: 7,
+            other_days: 0,
+        };
+        assert_eq!((settings.fetch, settings.prune), (window, window));
+        assert_eq!(settings.smudge, Smudge::Fetch);
+        assert_eq!(settings.populate, Populate::AtLeast(32 << 20));
+        assert_eq!(
+            (settings.remote, settings.url, settings.bwlimit),
+            (None, None, None)
+        );
+        assert!(settings.fetch_include.is_empty() && settings.fetch_exclude.is_empty());
+    }
+
+    #[test]
+    fn values_are_read() {
+        let settings = settings(
+            "lob.smudge=Cached lob.populate=1m lob.fetchinclude=a,,b lob.fetchinclude=/c/ \
+             lob.fetchexclude=d lob.remote=up lob.bwlimit=2k lob.url=file:///x",
+        )
+        .unwrap();
+        assert_eq!(settings.smudge, Smudge::Cached);
+        assert_eq!(settings.populate, Populate::AtLeast(1 << 20));
+        assert_eq!(settings.fetch_include, ["a", "b", "/c/"]);
+        assert_eq!(settings.fetch_exclude, ["d"]);
+        assert_eq!(settings.remote.as_deref(), Some("up"));
+        assert_eq!(settings.url.as_deref(), Some("file:///x"));
+        assert_eq!(settings.bwlimit, Some(2048));
+    }
+
+    #[test]
+    fn populate_takes_words_and_sizes() {
+        for (value, populate) in [
+            ("true", Populate::DEFAULT),
+            ("off", Populate::Never),
+            ("0", Populate::AtLeast(0)),
+            ("1", Populate::AtLeast(1)),
+            ("1g", Populate::AtLeast(1 << 30)),
+        ] {
+            let found = settings(&format!("lob.populate={value}")).unwrap().populate;
+            assert_eq!(found, populate, "{value}");
+        }
+        assert_eq!(
+            settings("lob.populate").unwrap().populate,
+            Populate::DEFAULT
+        );
+    }
+
+    #[test]
+    fn values_that_mean_nothing_are_refused_by_name() {
+        for (setting, key) in [
+            ("lob.smudge=sometimes", "lob.smudge"),
+            ("lob.populate=some", "lob.populate"),
+            ("lob.populate=-1", "lob.populate"),
+            ("lob.bwlimit=-1", "lob.bwlimit"),
+            ("lob.fetchrefsdays=-1", "lob.fetchRefsDays"),
+            (
+                "lob.fetchrefsdays=x lob.fetchrefsdays=1",
+                "lob.fetchRefsDays",
+            ),
+        ] {
+            let error = settings(setting).unwrap_err().to_string();
+            assert!(error.contains(key), "{setting}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_prune_window_covers_the_fetch_window() {
+        let wide = settings("lob.fetchrefsdays=90 lob.fetchcommitsotherdays=5").unwrap();
+        assert_eq!((wide.prune.refs_days, wide.prune.other_days), (90, 5));
+        let error = settings("lob.fetchrefsdays=90 lob.prunerefsdays=60").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "lob.pruneRefsDays is 60 and lob.fetchRefsDays is 90: what was fetched would be pruned"
+        );
+        assert!(settings("lob.prunecommitsheaddays=6").is_err());
+        assert_eq!(
+            settings("lob.prunerefsdays=31").unwrap().prune.refs_days,
+            31
+        );
+    }
+
+    #[test]
+    fn the_environment_skips_smudging() {
+        let config = Config::parse(b"lob.smudge\nfetch\0");
+        let smudge = |value: &str| {
+            Settings::with(&config, Some(value.as_ref()))
+                .unwrap()
+                .smudge
+        };
+        assert_eq!(smudge("1"), Smudge::Pointer);
+        assert_eq!(smudge("true"), Smudge::Pointer);
+        assert_eq!(smudge("please"), Smudge::Pointer);
+        assert_eq!(smudge("0"), Smudge::Fetch);
+        assert_eq!(smudge(""), Smudge::Fetch);
+    }
+
+    #[test]
+    fn a_remote_has_its_own_store_or_the_common_one() {
+        let config = Config::parse(b"remote.a.loburl\nx\0lob.url\ny\0");
+        assert_eq!(lob_url(&config, "a").unwrap(), Some("x"));
+        assert_eq!(lob_url(&config, "b").unwrap(), Some("y"));
+        assert_eq!(lob_url(&Config::default(), "b").unwrap(), None);
+    }
+
+    #[test]
+    fn every_default_is_a_value_of_its_kind() {
+        for key in KEYS.iter().filter(|key| !key.default.contains(' ')) {
+            if !key.default.is_empty() {
+                key.kind
+                    .check(key.name, Some(key.default.as_bytes()))
+                    .unwrap();
+            }
+            assert!(
+                !key.doc.ends_with('.') && !key.doc.contains('\n'),
+                "{}",
+                key.name
+            );
+        }
+    }
+}
