@@ -3,9 +3,11 @@
 //! A verb is three lines here: its `mod`, its variant of [`Command`], its arm in [`Command::run`].
 
 mod completions;
+mod install;
 mod man;
 #[cfg(test)]
 mod reference;
+mod uninstall;
 
 use std::ffi::OsString;
 use std::panic;
@@ -14,6 +16,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::git::GitError;
 use crate::ui::{Exit, Explain, Failure, Options, Ui};
 
 /// How a verb ends.
@@ -66,6 +69,8 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Install(install::Args),
+    Uninstall(uninstall::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -73,6 +78,8 @@ enum Command {
 impl Command {
     fn run(self, ui: &Ui) -> Outcome {
         match self {
+            Command::Install(args) => install::run(args, ui),
+            Command::Uninstall(args) => uninstall::run(args, ui),
             Command::Completions(args) => completions::run(args, ui),
             Command::Man(args) => man::run(args, ui),
         }
@@ -105,10 +112,20 @@ fn dispatch(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match outcome {
         Ok(exit) => exit.into(),
         Err(failure) => {
+            let failure = advise(failure);
             ui.fail(&failure);
             failure.into()
         }
     }
+}
+
+/// Adds what the libraries know of the way out.
+fn advise(failure: Failure) -> Failure {
+    let errors = failure.errors();
+    let hints: Vec<String> = errors
+        .filter_map(|error| error.downcast_ref::<GitError>()?.hint())
+        .collect();
+    hints.into_iter().fold(failure, Failure::hint)
 }
 
 fn run(cli: Cli, ui: &Ui) -> Outcome {

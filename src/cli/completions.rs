@@ -37,7 +37,7 @@ mod tests {
         for shell in Shell::value_variants() {
             let (ui, captured) = Ui::captured(crate::ui::Options::default());
             let args = Args { shell: *shell };
-            assert_eq!(run(args, &ui), Ok(Exit::Done));
+            assert_eq!(run(args, &ui).unwrap(), Exit::Done);
             assert!(captured.stdout().contains("completions"), "{shell}");
         }
     }

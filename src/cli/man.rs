@@ -56,7 +56,7 @@ mod tests {
         let args = Args {
             directory: dir.path().join("man1"),
         };
-        assert_eq!(run(args, &ui), Ok(Exit::Done));
+        assert_eq!(run(args, &ui).unwrap(), Exit::Done);
         for verb in Cli::command()
             .get_subcommands()
             .filter(|v| !v.is_hide_set())

@@ -67,12 +67,13 @@ impl Kind {
 
 /// Why a run failed: a message, what caused it, and hints at the way out. Every error of the
 /// libraries turns into one by `?`; [`Explain`] adds to it on the way.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Failure {
     kind: Kind,
     message: String,
     causes: Vec<String>,
     hints: Vec<String>,
+    source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl Failure {
@@ -105,6 +106,7 @@ impl Failure {
             message: message.to_string(),
             causes: Vec::new(),
             hints: Vec::new(),
+            source: None,
         }
     }
 
@@ -143,28 +145,43 @@ impl Failure {
         &self.hints
     }
 
+    /// The error that it was made from, and what caused that, outermost first.
+    pub fn errors(&self) -> impl Iterator<Item = &(dyn Error + 'static)> {
+        let mut next = self
+            .source
+            .as_deref()
+            .map(|error| error as &(dyn Error + 'static));
+        std::iter::from_fn(move || {
+            let error = next?;
+            next = error.source();
+            Some(error)
+        })
+    }
+
     /// Whether there is nothing to say about it.
     pub fn is_silent(&self) -> bool {
         self.kind == Kind::ReaderGone
     }
 }
 
-impl<E: Error + 'static> From<E> for Failure {
+impl<E: Error + Send + Sync + 'static> From<E> for Failure {
     fn from(error: E) -> Failure {
         let mut failure = Failure::new(&error);
-        let mut next: Option<&(dyn Error + 'static)> = Some(&error);
-        while let Some(error) = next {
+        failure.source = Some(Box::new(error));
+        let mut kind = Kind::Failed;
+        let mut said = vec![failure.message.clone()];
+        for error in failure.errors() {
             if let Some(lob_store::Error::Interrupted) = error.downcast_ref() {
-                failure.kind = Kind::Interrupted;
+                kind = Kind::Interrupted;
             }
             let text = error.to_string();
-            let last = failure.causes.last().unwrap_or(&failure.message);
             // Many errors say their source themselves; once is enough.
-            if !last.ends_with(&text) {
-                failure.causes.push(text);
+            if !said.last().is_some_and(|last| last.ends_with(&text)) {
+                said.push(text);
             }
-            next = error.source();
         }
+        failure.kind = kind;
+        failure.causes = said.split_off(1);
         failure
     }
 }
