@@ -19,7 +19,7 @@ pub use lock::Lock;
 pub use map::Map;
 pub use os::OsDisk;
 pub use publish::{publish, publish_all};
-pub use sim::{Crash, SimDisk};
+pub use sim::{Crash, Ops, SimDisk};
 
 /// One entry of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +109,10 @@ pub trait Disk: fmt::Debug + Send + Sync {
     fn free_space(&self, path: &Path) -> io::Result<Option<u64>>;
 }
 
+#[expect(
+    clippy::len_without_is_empty,
+    reason = "nobody asks a file whether it is empty"
+)]
 /// An open file: read anywhere, append at its end.
 pub trait DiskFile: fmt::Debug + Send + Sync {
     /// Fills `buf` from `offset`; an end before that is an `UnexpectedEof` error.

@@ -1,0 +1,85 @@
+//! The inside of a simulated disk, under one mutex.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use super::faults::Faults;
+use super::ops::Ops;
+use super::state::{Inode, Op, State};
+
+/// All of a simulated disk: what is on it, what was done to it and what is to go wrong.
+#[derive(Debug, Default)]
+pub(super) struct Machine {
+    /// Before the first change.
+    pub(super) start: State,
+    pub(super) now: State,
+    /// The changes, each with words for people.
+    pub(super) log: Vec<(Op, String)>,
+    pub(super) faults: Faults,
+    pub(super) ops: Ops,
+    pub(super) locked: HashSet<Inode>,
+}
+
+impl Machine {
+    /// Does a change that is known to be possible, unless it is to fail.
+    pub(super) fn change(&mut self, op: Op, words: String) -> io::Result<()> {
+        let (op, result) = match self.faults.at_change(self.log.len()) {
+            None => (op, Ok(())),
+            Some(kind) => (op.failed(), Err(kind.into())),
+        };
+        self.now.apply(&op);
+        self.log.push((op, words));
+        result
+    }
+
+    /// Does a sync, unless it is to be skipped.
+    pub(super) fn sync(&mut self, op: Op, words: String) -> io::Result<()> {
+        let op = match self.faults.next_sync() {
+            true => Op::Nothing,
+            false => op,
+        };
+        self.change(op, words)
+    }
+
+    /// Counts a read, which may be to fail.
+    pub(super) fn read(&mut self) -> io::Result<()> {
+        match self.faults.next_read() {
+            None => Ok(()),
+            Some(kind) => Err(kind.into()),
+        }
+    }
+
+    /// How many of `wanted` more bytes there is room for.
+    pub(super) fn room(&mut self, wanted: usize) -> usize {
+        match self.faults.capacity {
+            // Not asked for what all files take where it does not matter: that is slow.
+            None => wanted,
+            Some(capacity) => {
+                let free = capacity.saturating_sub(self.now.used());
+                self.faults.fit(wanted, free)
+            }
+        }
+    }
+
+    /// Creates a file, if nothing of its name is there.
+    pub(super) fn create(&mut self, path: &Path) -> io::Result<Inode> {
+        let (dir, name) = self.now.place(path)?;
+        if self.now.child(dir, &name).is_ok() {
+            return Err(ErrorKind::AlreadyExists.into());
+        }
+        self.change(
+            Op::Create(dir, name.clone()),
+            format!("create {}", path.display()),
+        )?;
+        self.now.child(dir, &name)
+    }
+
+    /// The directory and name of what is there to be renamed or removed.
+    pub(super) fn existing(&self, path: &Path) -> io::Result<(Inode, OsString, Inode)> {
+        let (dir, name) = self.now.place(path)?;
+        let inode = self.now.child(dir, &name)?;
+        Ok((dir, name, inode))
+    }
+}
