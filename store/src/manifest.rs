@@ -34,3 +34,11 @@ pub struct Segment {
     /// How many bytes of the lob they hold.
     pub bytes: u64,
 }
+
+#[expect(unused_variables, clippy::todo, reason = "the skeleton")]
+impl Segment {
+    /// The run of the list that `bytes`, the content of this segment, holds.
+    pub fn decode(&self, bytes: &[u8]) -> crate::error::Result<Vec<(ChunkId, u32)>> {
+        todo!()
+    }
+}

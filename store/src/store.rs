@@ -103,6 +103,10 @@ impl Store {
     ) -> Result<()> {
         todo!()
     }
+    /// The bytes of one chunk, verified.
+    pub fn read_chunk(&self, id: &ChunkId) -> Result<Vec<u8>> {
+        todo!()
+    }
     /// Bytes that all packs and tables take.
     pub fn stored_bytes(&self) -> Result<u64> {
         todo!()
