@@ -7,8 +7,6 @@
 
 mod cli;
 pub mod git;
-pub mod remote;
-pub mod sync;
 pub mod ui;
 
 use std::process::ExitCode;

@@ -1,6 +1,14 @@
 //! Frames: one or more chunks compressed together.
 
+use std::cell::RefCell;
+
+use zstd::bulk::{Compressor, Decompressor};
+use zstd::zstd_safe::{self, CParameter, DParameter};
+
+use crate::error::{Error, Result};
 use crate::id::ChunkId;
+use crate::limits::{CHUNK_MAX, DELTA_DEPTH_MAX, FRAME_BASES_MAX, FRAME_CHUNKS_MAX, FRAME_RAW_MAX};
+use crate::limits::{ZSTD_LEVEL, ZSTD_WINDOW_LOG_MAX};
 
 /// How the bytes of a frame are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +20,15 @@ pub enum Codec {
     Zstd = 1,
     /// One zstd frame with the base chunks, concatenated, as its prefix.
     ZstdPrefix = 2,
+}
+
+impl Codec {
+    /// The codec of this number in a pack.
+    pub(crate) fn from_number(number: u8) -> Option<Codec> {
+        [Codec::Raw, Codec::Zstd, Codec::ZstdPrefix]
+            .into_iter()
+            .find(|&codec| codec as u8 == number)
+    }
 }
 
 /// A frame as it is stored and as it moves between stores.
@@ -27,4 +44,264 @@ pub struct Frame {
     pub bases: Vec<ChunkId>,
     /// The encoded bytes.
     pub stored: Vec<u8>,
+}
+
+/// Saved bytes below which compression does not pay: one in this many.
+const WORTH_ONE_IN: usize = 64;
+
+thread_local! {
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+impl Frame {
+    /// A plain frame of `chunks`, whose bytes, one after the other, are `raw`.
+    pub fn plain(chunks: Vec<(ChunkId, u32)>, raw: &[u8]) -> Frame {
+        let packed = if looks_random(raw) {
+            None
+        } else {
+            compress(raw, ZSTD_LEVEL)
+        };
+        let worth = raw.len() - raw.len() / WORTH_ONE_IN;
+        let (codec, stored) = match packed {
+            Some(packed) if packed.len() < worth => (Codec::Zstd, packed),
+            _ => (Codec::Raw, raw.to_vec()),
+        };
+        Frame {
+            codec,
+            depth: 0,
+            chunks,
+            bases: Vec::new(),
+            stored,
+        }
+    }
+
+    /// Length of the chunks, decoded.
+    pub fn raw_len(&self) -> usize {
+        self.chunks.iter().map(|&(_, len)| len as usize).sum()
+    }
+
+    /// Fails if the frame is over a limit or contradicts itself.
+    pub(crate) fn check(&self) -> Result<()> {
+        let bad = |why: &str| Err(Error::damaged("frame", why));
+        if self.chunks.is_empty() || self.chunks.len() > FRAME_CHUNKS_MAX {
+            return bad("its number of chunks is out of bounds");
+        }
+        if self
+            .chunks
+            .iter()
+            .any(|&(_, len)| len == 0 || len as usize > CHUNK_MAX)
+        {
+            return bad("a chunk's length is out of bounds");
+        }
+        if self.raw_len() > FRAME_RAW_MAX || self.stored.len() > FRAME_RAW_MAX + FRAME_RAW_MAX / 8 {
+            return bad("its length is out of bounds");
+        }
+        let delta = self.codec == Codec::ZstdPrefix;
+        if delta == self.bases.is_empty() || delta != (self.depth > 0) {
+            return bad("its codec and its bases disagree");
+        }
+        if self.bases.len() > FRAME_BASES_MAX || self.depth > DELTA_DEPTH_MAX {
+            return bad("its bases are out of bounds");
+        }
+        Ok(())
+    }
+
+    /// Fails unless every chunk of a plain frame hashes to its id.
+    pub(crate) fn verify_plain(&self) -> Result<()> {
+        self.check()?;
+        let decoded;
+        let raw = match self.codec {
+            Codec::Raw if self.stored.len() == self.raw_len() => &self.stored,
+            codec => {
+                decoded = decode(codec, &self.stored, self.raw_len(), &[])?;
+                &decoded
+            }
+        };
+        let mut rest = raw.as_slice();
+        for (id, len) in &self.chunks {
+            let (bytes, tail) = rest.split_at(*len as usize);
+            verify_chunk(id, bytes)?;
+            rest = tail;
+        }
+        Ok(())
+    }
+}
+
+/// Fails unless `bytes` hash to `id`.
+pub(crate) fn verify_chunk(id: &ChunkId, bytes: &[u8]) -> Result<()> {
+    if ChunkId::of(bytes) == *id {
+        Ok(())
+    } else {
+        Err(Error::damaged(
+            format!("chunk {id}"),
+            "its bytes hash to something else",
+        ))
+    }
+}
+
+/// Decodes `stored` to exactly `raw_len` bytes; `prefix` is what a delta frame's bases hold.
+/// What comes back is not verified yet.
+pub(crate) fn decode(
+    codec: Codec,
+    stored: &[u8],
+    raw_len: usize,
+    prefix: &[u8],
+) -> Result<Vec<u8>> {
+    let bad = |why: &str| Error::damaged("frame", why);
+    if raw_len > FRAME_RAW_MAX {
+        return Err(bad("its length is out of bounds"));
+    }
+    if codec == Codec::Raw {
+        return if stored.len() == raw_len {
+            Ok(stored.to_vec())
+        } else {
+            Err(bad("a raw frame of another length than declared"))
+        };
+    }
+    // One whole zstd frame of a declared size and nothing after it: no bombs, no skippable frames.
+    if !stored.starts_with(&zstd_safe::zstd_sys::ZSTD_MAGICNUMBER.to_le_bytes())
+        || zstd_safe::get_frame_content_size(stored).ok().flatten() != Some(raw_len as u64)
+        || zstd_safe::find_frame_compressed_size(stored) != Ok(stored.len())
+    {
+        return Err(bad("not one zstd frame of the declared length"));
+    }
+    DECOMPRESSOR.with_borrow_mut(|slot| {
+        let broken = |e: std::io::Error| Error::damaged("frame", e);
+        let decompressor = match slot {
+            Some(decompressor) => decompressor,
+            None => slot.insert(new_decompressor().map_err(broken)?),
+        };
+        let mut raw = Vec::with_capacity(raw_len);
+        let result = if codec == Codec::ZstdPrefix {
+            decode_with_prefix(stored, prefix, &mut raw)
+        } else {
+            decompressor.decompress_to_buffer(stored, &mut raw)
+        };
+        match result {
+            Ok(n) if n == raw_len && raw.len() == raw_len => Ok(raw),
+            Ok(_) => Err(bad("it decodes to another length than declared")),
+            Err(e) => Err(broken(e)),
+        }
+    })
+}
+
+fn new_decompressor() -> std::io::Result<Decompressor<'static>> {
+    let mut decompressor = Decompressor::new()?;
+    decompressor.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX))?;
+    Ok(decompressor)
+}
+
+fn decode_with_prefix(stored: &[u8], prefix: &[u8], raw: &mut Vec<u8>) -> std::io::Result<usize> {
+    let failed = |code| std::io::Error::other(zstd_safe::get_error_name(code));
+    let mut context = zstd_safe::DCtx::create();
+    let _ = context
+        .set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX))
+        .map_err(failed)?;
+    let _ = context.ref_prefix(prefix).map_err(failed)?;
+    context.decompress(raw, stored).map_err(failed)
+}
+
+/// `None` where the output would be no shorter than the input.
+fn compress(raw: &[u8], level: i32) -> Option<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|slot| {
+        let compressor = match slot {
+            Some(compressor) => compressor,
+            None => slot.insert(Compressor::new(level).ok()?),
+        };
+        compressor
+            .set_parameter(CParameter::CompressionLevel(level))
+            .ok()?;
+        let mut packed = Vec::with_capacity(raw.len());
+        compressor.compress_to_buffer(raw, &mut packed).ok()?;
+        Some(packed)
+    })
+}
+
+/// Whether three small samples say that compression is in vain. Media and archives are most of what
+/// lob stores, and a full attempt on each costs more than hashing them.
+fn looks_random(raw: &[u8]) -> bool {
+    const SAMPLE: usize = 4 << 10;
+    if raw.len() < 16 * SAMPLE {
+        return false;
+    }
+    let mut sample = Vec::with_capacity(3 * SAMPLE);
+    for start in [0, (raw.len() - SAMPLE) / 2, raw.len() - SAMPLE] {
+        sample.extend_from_slice(&raw[start..start + SAMPLE]);
+    }
+    compress(&sample, 1).is_none_or(|packed| packed.len() > sample.len() - sample.len() / 50)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame_of(parts: &[&[u8]]) -> (Frame, Vec<u8>) {
+        let chunks = parts
+            .iter()
+            .map(|p| (ChunkId::of(p), p.len() as u32))
+            .collect();
+        let raw = parts.concat();
+        (Frame::plain(chunks, &raw), raw)
+    }
+
+    #[test]
+    fn plain_frames_come_back() {
+        for parts in [
+            [b"hello ".as_slice(), &[b'x'; 5000]],
+            [b"a".as_slice(), b"b"],
+        ] {
+            let (frame, raw) = frame_of(&parts);
+            frame.verify_plain().expect("verifies");
+            assert_eq!(
+                decode(frame.codec, &frame.stored, raw.len(), &[]).expect("decodes"),
+                raw
+            );
+        }
+    }
+
+    #[test]
+    fn any_changed_byte_of_a_frame_is_noticed() {
+        let (frame, _) = frame_of(&[b"some text, some text, some text, some text, some text"]);
+        assert_eq!(frame.codec, Codec::Zstd);
+        for at in 0..frame.stored.len() {
+            for bit in 0..8 {
+                let mut bad = frame.clone();
+                bad.stored[at] ^= 1 << bit;
+                // A few bits of a zstd header do not matter to the content; then it still verifies.
+                if bad.verify_plain().is_ok() {
+                    let raw = decode(bad.codec, &bad.stored, bad.raw_len(), &[]).expect("decodes");
+                    assert_eq!(ChunkId::of(&raw), frame.chunks[0].0);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bombs_and_trailing_bytes_are_refused() {
+        let bomb = zstd::bulk::compress(&vec![0; FRAME_RAW_MAX + 1], 3).expect("compresses");
+        assert!(decode(Codec::Zstd, &bomb, FRAME_RAW_MAX + 1, &[]).is_err());
+        assert!(decode(Codec::Zstd, &bomb, 1000, &[]).is_err());
+        let mut trailing = zstd::bulk::compress(b"abc", 3).expect("compresses");
+        trailing.push(0);
+        assert!(decode(Codec::Zstd, &trailing, 3, &[]).is_err());
+    }
+
+    #[test]
+    fn a_delta_frame_decodes_with_its_prefix() {
+        let base = crate::chunk::tests::noise(5, 100_000);
+        let mut raw = base.clone();
+        raw[5000] ^= 1;
+        let mut context = zstd_safe::CCtx::create();
+        context.ref_prefix(&base).expect("takes a prefix");
+        let mut stored = Vec::with_capacity(200_000);
+        context.compress2(&mut stored, &raw).expect("compresses");
+        assert!(stored.len() < 1000);
+        let back = decode(Codec::ZstdPrefix, &stored, raw.len(), &base).expect("decodes");
+        assert_eq!(back, raw);
+        assert_ne!(
+            decode(Codec::ZstdPrefix, &stored, raw.len(), &base[1..]).ok(),
+            Some(raw.clone())
+        );
+    }
 }

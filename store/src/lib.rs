@@ -5,16 +5,22 @@
 
 #![deny(unsafe_code)]
 
+mod chunk;
+mod decode;
 pub mod disk;
 mod error;
 mod frame;
 mod id;
+mod index;
 pub mod limits;
 mod manifest;
+mod pack;
 mod progress;
+mod read;
 mod roots;
 mod stage;
 mod store;
+mod view;
 
 pub use error::{Error, Result};
 pub use frame::{Codec, Frame};

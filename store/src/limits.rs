@@ -41,8 +41,13 @@ pub const LOB_MAX: u64 = 16 << 40;
 pub const PUBLISH_BATCH: usize = 16;
 /// Packs not covered by an index run, above which a writer merges them into one.
 pub const TAIL_PACKS_MAX: usize = 8;
-/// Raw bytes of lob content that are in flight between the stages of a read or an add.
-pub const WINDOW_BYTES: usize = 16 << 20;
+/// Bytes that a read decodes at a time: one window is written while the next is decoded.
+pub const READ_WINDOW: usize = 8 << 20;
+/// Bytes that an add processes at a time: one window is read while the one before is hashed and
+/// compressed and the one before that is written.
+pub const ADD_WINDOW: usize = 4 << 20;
+/// Content up to this length is added without threads.
+pub const SMALL_LOB: usize = 1 << 20;
 /// Open tables that a store keeps mapped at once.
 pub const OPEN_TABLES_MAX: usize = 1024;
 /// Open pack files that a store keeps at once.

@@ -1,4 +1,20 @@
 //! Roots: the numbered commit points that make packs visible, in order of arrival.
+//!
+//! Root 1 is the first; each names the packs that came (or went) with it and the hash of the root
+//! before it. A reader that has seen root `n` asks for `n + 1` and on: what it costs follows what is
+//! new, and a store that was replaced by another is noticed.
+
+use std::path::{Path, PathBuf};
+
+use crate::decode::Decoder;
+use crate::disk::{self, Disk};
+use crate::error::{Error, Result};
+use crate::id::{ID_LEN, PackId};
+use crate::pack::VERSION;
+
+const MAGIC: &[u8; 8] = b"LOBROOT\n";
+/// Longest root file that a reader accepts: some 400,000 packs.
+const ROOT_MAX: u64 = 16 << 20;
 
 /// Where a reader of the roots stands: it has seen `seq` roots, the last of which hashes to `hash`.
 /// 24 bytes say whether a store has changed, and whether it is still the same store.
@@ -6,6 +22,165 @@
 pub struct Cursor {
     /// Roots seen.
     pub seq: u64,
-    /// The first 16 bytes of the hash chain up to there.
+    /// The first 16 bytes of the BLAKE3 hash of the last root; zeros before the first.
     pub hash: [u8; 16],
+}
+
+/// What one root says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Root {
+    /// Packs that became visible, with their lengths in bytes.
+    pub(crate) added: Vec<(PackId, u64)>,
+    /// Packs that are no longer part of the store.
+    pub(crate) dropped: Vec<PackId>,
+}
+
+impl Root {
+    /// The bytes of the root that follows `before`.
+    pub(crate) fn encode(&self, before: &Cursor) -> Vec<u8> {
+        let mut out = Vec::with_capacity(80 + self.added.len() * 40);
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&[0; 6]);
+        out.extend_from_slice(&(before.seq + 1).to_le_bytes());
+        out.extend_from_slice(&before.hash);
+        out.extend_from_slice(&(self.added.len() as u32).to_le_bytes());
+        for (id, len) in &self.added {
+            out.extend_from_slice(id.as_bytes());
+            out.extend_from_slice(&len.to_le_bytes());
+        }
+        out.extend_from_slice(&(self.dropped.len() as u32).to_le_bytes());
+        for id in &self.dropped {
+            out.extend_from_slice(id.as_bytes());
+        }
+        let hash = blake3::hash(&out);
+        out.extend_from_slice(hash.as_bytes());
+        out
+    }
+
+    /// Reads the root that must follow `before`, and where the reader stands after it.
+    pub(crate) fn decode(bytes: &[u8], before: &Cursor, what: &str) -> Result<(Root, Cursor)> {
+        let bad = |why: &str| Error::damaged(what, why);
+        let body = bytes
+            .len()
+            .checked_sub(ID_LEN)
+            .ok_or_else(|| bad("it is cut off"))?;
+        let hash = blake3::hash(&bytes[..body]);
+        if hash.as_bytes() != &bytes[body..] {
+            return Err(bad("its hash does not hold"));
+        }
+        let mut d = Decoder::new(what, &bytes[..body]);
+        d.magic(MAGIC)?;
+        let version = d.u16()?;
+        if version != VERSION {
+            return Err(d.bad(format!("version {version}, but this lob knows {VERSION}")));
+        }
+        d.zeros(6)?;
+        if d.u64()? != before.seq + 1 || d.bytes16()? != before.hash {
+            return Err(bad("it does not follow the root before it"));
+        }
+        let count = d.count(ID_LEN + 8)?;
+        let added = (0..count)
+            .map(|_| Ok((PackId::from_bytes(d.id()?), d.u64()?)))
+            .collect::<Result<_>>()?;
+        let count = d.count(ID_LEN)?;
+        let dropped = (0..count)
+            .map(|_| d.id().map(PackId::from_bytes))
+            .collect::<Result<_>>()?;
+        d.end()?;
+        let mut after = Cursor {
+            seq: before.seq + 1,
+            hash: [0; 16],
+        };
+        after.hash.copy_from_slice(&hash.as_bytes()[..16]);
+        Ok((Root { added, dropped }, after))
+    }
+}
+
+/// The file of root `seq` in the directory of roots.
+fn path(dir: &Path, seq: u64) -> PathBuf {
+    dir.join(format!("{seq:016x}"))
+}
+
+/// The root after `before`, if there is one.
+pub(crate) fn next(disk: &dyn Disk, dir: &Path, before: &Cursor) -> Result<Option<(Root, Cursor)>> {
+    let path = path(dir, before.seq + 1);
+    let file = match disk.open(&path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Error::at(&path)(e)),
+    };
+    let len = file.len().map_err(Error::at(&path))?;
+    if len > ROOT_MAX {
+        return Err(Error::damaged(
+            path.display(),
+            "a root of impossible length",
+        ));
+    }
+    let mut bytes = vec![0; len as usize];
+    file.read_at(0, &mut bytes).map_err(Error::at(&path))?;
+    Root::decode(&bytes, before, &path.display().to_string()).map(Some)
+}
+
+/// Appends a root after the last one, which is looked for from `seen` on. Writers take turns by the
+/// kernel lock `lock`; readers never wait.
+pub(crate) fn append(
+    disk: &dyn Disk,
+    dir: &Path,
+    lock: &Path,
+    seen: &Cursor,
+    root: &Root,
+) -> Result<Cursor> {
+    let _turn = disk.lock(lock, true).map_err(Error::at(lock))?;
+    let mut last = *seen;
+    while let Some((_, after)) = next(disk, dir, &last)? {
+        last = after;
+    }
+    let bytes = root.encode(&last);
+    let new = dir.join("new");
+    // Left by a writer that was killed: the lock says that nobody is at it.
+    if disk.len(&new).map_err(Error::at(&new))?.is_some() {
+        disk.remove(&new).map_err(Error::at(&new))?;
+    }
+    let file = disk.create(&new).map_err(Error::at(&new))?;
+    file.append(&bytes).map_err(Error::at(&new))?;
+    let to = path(dir, last.seq + 1);
+    disk::publish(disk, file.as_ref(), &new, &to).map_err(Error::at(&to))?;
+    Root::decode(&bytes, &last, "the new root").map(|(_, after)| after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_comes_back_and_only_after_its_predecessor() {
+        let root = Root {
+            added: vec![(PackId::of(b"a"), 7), (PackId::of(b"b"), 8)],
+            dropped: vec![PackId::of(b"c")],
+        };
+        let start = Cursor::default();
+        let bytes = root.encode(&start);
+        let (back, after) = Root::decode(&bytes, &start, "root").expect("decodes");
+        assert_eq!((back, after.seq), (root, 1));
+        assert!(Root::decode(&bytes, &after, "root").is_err());
+    }
+
+    #[test]
+    fn every_changed_byte_of_a_root_is_noticed() {
+        let root = Root {
+            added: vec![(PackId::of(b"a"), 7)],
+            dropped: vec![],
+        };
+        let bytes = root.encode(&Cursor::default());
+        for at in 0..bytes.len() {
+            let mut bad = bytes.clone();
+            bad[at] ^= 1;
+            assert!(
+                Root::decode(&bad, &Cursor::default(), "root").is_err(),
+                "byte {at}"
+            );
+            assert!(Root::decode(&bytes[..at], &Cursor::default(), "root").is_err());
+        }
+    }
 }

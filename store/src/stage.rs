@@ -1,12 +1,30 @@
 //! The stage: the quarantine in which packs are made and received until they are published.
+//!
+//! A writer has a directory of its own in `stage/`, under a kernel lock that ends with its process.
+//! What a killed writer left is read forward by whoever opens the store next, and what is whole is
+//! kept: so a pointer that was printed keeps its content, and a retry need not send it again.
 
-use std::io::Read;
+mod salvage;
+mod small;
+mod stream;
 
-use crate::error::Result;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+
+use rayon::prelude::*;
+
+use crate::disk::{self, Lock};
+use crate::error::{Error, Result};
 use crate::frame::Frame;
-use crate::id::LobId;
-use crate::manifest::Manifest;
-use crate::progress::Progress;
+use crate::id::{ChunkId, LobId};
+use crate::limits::{PUBLISH_BATCH, READ_WINDOW};
+use crate::manifest::{Manifest, Parts};
+use crate::pack::{PackWriter, Sealed};
+use crate::store::Store;
+
+pub(crate) use salvage::salvage_dead;
+use small::Small;
 
 /// What adding one lob did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,52 +35,312 @@ pub struct Added {
     pub size: u64,
     /// Bytes of it that were in no chunk of the store before.
     pub new_bytes: u64,
-    /// Bytes that the store grew by for it, so far as known before the table is written.
-    pub stored_bytes: u64,
 }
+
+/// The directory of one writer.
+#[derive(Debug)]
+struct Stage {
+    dir: PathBuf,
+    lock_path: PathBuf,
+    _lock: Lock,
+}
+
+/// Packs that are sealed in the background at once: their syncs overlap with what comes next.
+const SEALING_MAX: usize = 2;
 
 /// A writer into a store. Dropping it without [`Writer::finish`] leaves what was not yet published
-/// in its stage, where the next writer finds and keeps what is whole.
+/// in its stage, where the next one to open the store finds and keeps what is whole.
 #[derive(Debug)]
 pub struct Writer<'s> {
-    store: &'s crate::store::Store,
+    store: &'s Store,
+    /// Made when there is something to write.
+    stage: Option<Stage>,
+    pack: Option<PackWriter>,
+    /// The number of the pack that is being written.
+    serial: u32,
+    sealing: VecDeque<JoinHandle<Result<Sealed>>>,
+    sealed: Vec<Sealed>,
+    /// Chunks in packs that are not visible yet, with the number of the pack.
+    chunks: HashMap<ChunkId, u32>,
+    /// Lobs that are not visible yet.
+    lobs: HashSet<LobId>,
+    small: Small,
+    received: Vec<Frame>,
+    received_bytes: usize,
+    /// Received manifests whose content is verified once its chunks are in place.
+    unverified: Vec<Manifest>,
+    unsynced: u64,
 }
 
-#[expect(unused_variables, clippy::todo, reason = "the skeleton")]
 impl<'s> Writer<'s> {
-    /// Adds the content of `source` up to its end as a lob. Content that is already present costs
-    /// hashing only. The content is kept across kill -9 when this returns, and across power loss
-    /// after [`Writer::sync`]; it is visible to others after [`Writer::publish`].
-    pub fn add(
-        &mut self,
-        source: &mut (dyn Read + Send),
-        progress: &dyn Progress,
-    ) -> Result<Added> {
-        todo!()
+    pub(crate) fn new(store: &'s Store) -> Writer<'s> {
+        Writer {
+            store,
+            stage: None,
+            pack: None,
+            serial: 0,
+            sealing: VecDeque::new(),
+            sealed: Vec::new(),
+            chunks: HashMap::new(),
+            lobs: HashSet::new(),
+            small: Small::default(),
+            received: Vec::new(),
+            received_bytes: 0,
+            unverified: Vec::new(),
+            unsynced: 0,
+        }
     }
-    /// Takes over a frame from another store, after verifying every chunk of it.
-    pub fn add_frame(&mut self, frame: &Frame) -> Result<()> {
-        todo!()
+
+    /// Takes over a frame from another store. Its chunks are verified before they are written,
+    /// together with those of other frames; so damage may be reported by a later call.
+    pub fn add_frame(&mut self, frame: Frame) -> Result<()> {
+        self.received_bytes += frame.stored.len();
+        self.received.push(frame);
+        if self.received_bytes >= READ_WINDOW {
+            self.write_received()
+        } else {
+            Ok(())
+        }
     }
-    /// Names a lob whose chunks are all in the store or in this writer, after verifying that they
-    /// hash to it.
+
+    fn write_received(&mut self) -> Result<()> {
+        self.received_bytes = 0;
+        let frames = std::mem::take(&mut self.received);
+        frames
+            .par_iter()
+            .try_for_each(|frame| self.store.verify_frame(frame))?;
+        for frame in &frames {
+            if frame
+                .chunks
+                .iter()
+                .any(|(id, _)| !self.has_chunk(id).unwrap_or(false))
+            {
+                self.append(frame)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Names a lob that another store sent, whose chunks were all received or are in the store. That
+    /// they are the content of the lob is verified by reading them, at the latest in
+    /// [`Writer::publish`], and the lob is not visible before.
     pub fn add_manifest(&mut self, manifest: &Manifest) -> Result<()> {
-        todo!()
+        if self.has_lob(&manifest.id)? {
+            return Ok(());
+        }
+        // The id of a lob of one chunk is that of its chunk, which has been verified.
+        if manifest.single().is_some() {
+            return self.add_own_manifest(manifest);
+        }
+        self.unverified.push(manifest.clone());
+        Ok(())
     }
+
+    /// Names a lob whose manifest was read from a store of the caller's own, where it was verified
+    /// when it came in. Its chunks must have been added or be in this store, which is checked.
+    pub fn add_own_manifest(&mut self, manifest: &Manifest) -> Result<()> {
+        self.write_received()?;
+        if self.has_lob(&manifest.id)? {
+            return Ok(());
+        }
+        for id in manifest.named_chunks() {
+            if !self.has_chunk(&id)? {
+                return Err(Error::NoChunk(id));
+            }
+        }
+        self.append_manifest(manifest)
+    }
+
     /// Bytes added since the last sync.
     pub fn unsynced(&self) -> u64 {
-        todo!()
+        self.unsynced
     }
+
+    /// Whether anything was added that is not visible yet.
+    pub fn is_pending(&self) -> bool {
+        self.stage.is_some() || !self.received.is_empty() || !self.unverified.is_empty()
+    }
+
     /// Makes all that was added durable.
     pub fn sync(&mut self) -> Result<()> {
-        todo!()
+        self.write_received()?;
+        self.flush_small()?;
+        self.join_sealing(0)?;
+        if let (Some(pack), Some(stage)) = (&self.pack, &self.stage) {
+            pack.sync()?;
+            let disk = self.store.disk();
+            disk.sync_dir(&stage.dir).map_err(Error::at(&stage.dir))?;
+            let above = self.store.root().join("stage");
+            disk.sync_dir(&above).map_err(Error::at(&above))?;
+        }
+        self.unsynced = 0;
+        Ok(())
     }
+
     /// Makes all that was added durable and visible. The writer can go on.
     pub fn publish(&mut self) -> Result<()> {
-        todo!()
+        self.write_received()?;
+        self.flush_small()?;
+        if !self.unverified.is_empty() {
+            // Chunks without a lob are no name that promises anything; they may be seen early.
+            self.seal_and_publish()?;
+            for manifest in std::mem::take(&mut self.unverified) {
+                self.store
+                    .write_manifest(&manifest, &mut std::io::sink(), &())?;
+                self.append_manifest(&manifest)?;
+            }
+        }
+        self.seal_and_publish()
     }
+
     /// Publishes and removes the stage.
-    pub fn finish(self) -> Result<()> {
-        todo!()
+    pub fn finish(mut self) -> Result<()> {
+        self.publish()?;
+        match self.stage.take() {
+            Some(stage) => salvage::remove(self.store, &stage.dir, &stage.lock_path),
+            None => Ok(()),
+        }
     }
+
+    fn has_chunk(&self, id: &ChunkId) -> Result<bool> {
+        if self.chunks.contains_key(id) {
+            return Ok(true);
+        }
+        Ok(self.store.view().chunk(self.store.packs(), id)?.is_some())
+    }
+
+    fn has_lob(&self, id: &LobId) -> Result<bool> {
+        if self.lobs.contains(id) {
+            return Ok(true);
+        }
+        Ok(self.store.view().lob(self.store.packs(), id)?.is_some())
+    }
+
+    fn stage(&mut self) -> Result<&Stage> {
+        let stage = match self.stage.take() {
+            Some(stage) => stage,
+            None => salvage::create(self.store)?,
+        };
+        Ok(self.stage.insert(stage))
+    }
+
+    fn pack(&mut self) -> Result<&mut PackWriter> {
+        let pack = match self.pack.take() {
+            Some(pack) => pack,
+            None => {
+                self.serial += 1;
+                let name = format!("{:08}.pack", self.serial);
+                let path = self.stage()?.dir.join(name);
+                PackWriter::create(self.store.disk().clone(), &path)?
+            }
+        };
+        Ok(self.pack.insert(pack))
+    }
+
+    /// Appends a verified frame to the pack, and seals the pack when it is full.
+    fn append(&mut self, frame: &Frame) -> Result<()> {
+        self.pack()?.frame(frame)?;
+        self.unsynced += frame.stored.len() as u64;
+        for &(id, _) in &frame.chunks {
+            let _ = self.chunks.insert(id, self.serial);
+        }
+        self.seal_if_full()
+    }
+
+    fn append_manifest(&mut self, manifest: &Manifest) -> Result<()> {
+        self.pack()?.manifest(manifest)?;
+        let _ = self.lobs.insert(manifest.id);
+        self.seal_if_full()
+    }
+
+    /// Stores the bytes of a manifest segment as a chunk in a frame of its own.
+    fn append_segment(&mut self, bytes: &[u8]) -> Result<()> {
+        let id = ChunkId::of(bytes);
+        if self.has_chunk(&id)? {
+            return Ok(());
+        }
+        self.append(&Frame::plain(vec![(id, bytes.len() as u32)], bytes))
+    }
+
+    fn seal_if_full(&mut self) -> Result<()> {
+        if !self.pack.as_ref().is_some_and(PackWriter::is_full) {
+            return Ok(());
+        }
+        self.seal();
+        self.join_sealing(SEALING_MAX)?;
+        if self.sealed.len() >= PUBLISH_BATCH {
+            self.publish_sealed()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn seal(&mut self) {
+        if let Some(pack) = self.pack.take() {
+            self.sealing
+                .push_back(std::thread::spawn(move || pack.seal()));
+        }
+    }
+
+    /// Waits until no more than `most` packs are being sealed.
+    fn join_sealing(&mut self, most: usize) -> Result<()> {
+        while self.sealing.len() > most {
+            let Some(sealing) = self.sealing.pop_front() else {
+                break;
+            };
+            let sealed = sealing
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            self.sealed.push(sealed);
+        }
+        Ok(())
+    }
+
+    fn seal_and_publish(&mut self) -> Result<()> {
+        self.seal();
+        self.join_sealing(0)?;
+        self.publish_sealed()?;
+        self.chunks.clear();
+        self.lobs.clear();
+        self.small.published()?;
+        self.unsynced = 0;
+        Ok(())
+    }
+
+    /// Packs, then tables, then the root (P4).
+    fn publish_sealed(&mut self) -> Result<()> {
+        let sealed = std::mem::take(&mut self.sealed);
+        if sealed.is_empty() {
+            return Ok(());
+        }
+        let packs = self.store.packs();
+        let moves = |target: &dyn Fn(&Sealed) -> (PathBuf, PathBuf)| {
+            sealed.iter().map(target).collect::<Vec<_>>()
+        };
+        let mut pairs = moves(&|s| (s.pack.clone(), packs.path(&s.id)));
+        pairs.extend(moves(&|s| (s.table.clone(), packs.table_path(&s.id))));
+        let borrowed: Vec<_> = pairs
+            .iter()
+            .map(|(from, to)| (from.as_path(), to.as_path()))
+            .collect();
+        let dir = self.store.root().join("packs");
+        disk::publish_all(self.store.disk().as_ref(), &borrowed).map_err(Error::at(&dir))?;
+        self.store
+            .publish_root(sealed.iter().map(|s| (s.id, s.len)).collect())?;
+        let last = self.serial - (self.sealing.len() + usize::from(self.pack.is_some())) as u32;
+        self.chunks.retain(|_, pack| *pack > last);
+        Ok(())
+    }
+}
+
+/// All chunks that a manifest needs, those of its segments included, where the segments are there.
+pub(crate) fn all_chunks(store: &Store, manifest: &Manifest) -> Result<Vec<ChunkId>> {
+    let mut ids = manifest.named_chunks();
+    if matches!(manifest.parts, Parts::Segments(_)) {
+        store.each_run(manifest, 0..manifest.size, &mut |_, chunks| {
+            ids.extend(chunks.iter().map(|&(id, _)| id));
+            Ok(())
+        })?;
+    }
+    Ok(ids)
 }

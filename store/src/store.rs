@@ -1,17 +1,19 @@
 //! A store: packs, their tables, the index over them and the roots that make them visible.
 
-use std::io::Write;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::disk::Disk;
-use crate::error::Result;
-use crate::frame::Frame;
-use crate::id::{ChunkId, LobId, StoreId};
+use crate::disk::{self, Disk};
+use crate::error::{Error, Result};
+use crate::id::{ChunkId, LobId, PackId, StoreId};
+use crate::index::{self, Kind, Source};
+use crate::limits::TAIL_PACKS_MAX;
 use crate::manifest::Manifest;
-use crate::progress::Progress;
-use crate::roots::Cursor;
-use crate::stage::Writer;
+use crate::pack::{self, LobEntry};
+use crate::roots::{self, Cursor, Root};
+use crate::stage::{self, Writer};
+use crate::view::{Packs, Place, View};
 
 /// What a store knows of a lob without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,93 +24,327 @@ pub struct LobInfo {
     pub size: u64,
 }
 
+/// The version of the structure of stores.
+const FORMAT: u32 = 1;
+/// The directories of a store.
+const DIRECTORIES: [&str; 5] = ["state", "packs", "index", "roots", "stage"];
+
 /// A store in a directory. Share it by reference: all its methods take `&self` and any thread.
 #[derive(Debug)]
 pub struct Store {
+    disk: Arc<dyn Disk>,
     root: PathBuf,
+    id: StoreId,
+    packs: Packs,
+    view: RwLock<Arc<View>>,
 }
 
-#[expect(unused_variables, clippy::todo, reason = "the skeleton")]
 impl Store {
     /// Makes a new store in `root`, which must be missing or empty.
     pub fn create(disk: Arc<dyn Disk>, root: &Path) -> Result<Store> {
-        todo!()
+        create_dirs(disk.as_ref(), root)?;
+        // A store that was being made when its maker was killed has directories and no format yet.
+        let foreign = |name: &std::ffi::OsStr| !DIRECTORIES.iter().any(|known| name == *known);
+        let entries = disk.list(root).map_err(Error::at(root))?;
+        if entries.iter().any(|entry| foreign(&entry.name)) {
+            return Err(Error::Occupied(root.to_path_buf()));
+        }
+        for name in DIRECTORIES {
+            disk.create_dir(&root.join(name)).map_err(Error::at(root))?;
+        }
+        disk.sync_dir(root).map_err(Error::at(root))?;
+        let state = root.join("state");
+        let lock = state.join("lock");
+        let turn = disk.lock(&lock, true).map_err(Error::at(&lock))?;
+        let format = state.join("format");
+        if disk.len(&format).map_err(Error::at(&format))?.is_none() {
+            let id = StoreId::random().map_err(Error::at(&format))?;
+            let new = state.join("format.new");
+            if disk.len(&new).map_err(Error::at(&new))?.is_some() {
+                disk.remove(&new).map_err(Error::at(&new))?;
+            }
+            let file = disk.create(&new).map_err(Error::at(&new))?;
+            let text = format!("lob store\nformat {FORMAT}\nid {id}\n");
+            file.append(text.as_bytes()).map_err(Error::at(&new))?;
+            disk::publish(disk.as_ref(), file.as_ref(), &new, &format)
+                .map_err(Error::at(&format))?;
+        }
+        drop(turn);
+        Store::open(disk, root)
     }
-    /// Opens the store in `root`.
+
+    /// Opens the store in `root`. What a writer that was killed had staged is taken in first.
     pub fn open(disk: Arc<dyn Disk>, root: &Path) -> Result<Store> {
-        todo!()
+        let id = read_format(disk.as_ref(), root)?;
+        let packs = Packs::new(disk.clone(), root.join("packs"));
+        let view = View::load(disk.as_ref(), root, &packs)?;
+        let store = Store {
+            disk,
+            root: root.to_path_buf(),
+            id,
+            packs,
+            view: RwLock::new(Arc::new(view)),
+        };
+        stage::salvage_dead(&store)?;
+        Ok(store)
     }
+
     /// Opens the store in `root`, or makes it where there is nothing yet.
     pub fn open_or_create(disk: Arc<dyn Disk>, root: &Path) -> Result<Store> {
-        todo!()
+        match Store::open(disk.clone(), root) {
+            Err(Error::NotAStore(_)) => Store::create(disk, root),
+            opened => opened,
+        }
     }
+
     /// The random id that the store got when it was made.
     pub fn id(&self) -> StoreId {
-        todo!()
+        self.id
     }
+
     /// Its directory.
     pub fn root(&self) -> &Path {
         &self.root
     }
+
+    pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    pub(crate) fn packs(&self) -> &Packs {
+        &self.packs
+    }
+
+    pub(crate) fn view(&self) -> Arc<View> {
+        self.view
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
     /// Takes in what other processes have published since. Returns whether anything is new.
     pub fn refresh(&self) -> Result<bool> {
-        todo!()
+        let old = self.view();
+        let dir = self.root.join("roots");
+        if roots::next(self.disk.as_ref(), &dir, &old.cursor)?.is_none() {
+            return Ok(false);
+        }
+        // From the start, so that the index runs that were merged meanwhile replace a long tail.
+        let new = View::load(self.disk.as_ref(), &self.root, &self.packs)?;
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+        Ok(true)
     }
+
     /// Where the sequence of roots stands: two equal cursors mean an unchanged store.
     pub fn cursor(&self) -> Result<Cursor> {
-        todo!()
+        let _ = self.refresh()?;
+        Ok(self.view().cursor)
     }
+
     /// What is known of a lob; `None` when the store does not hold it.
     pub fn lob(&self, id: &LobId) -> Result<Option<LobInfo>> {
-        todo!()
+        let place = self.lob_place(id)?;
+        Ok(place.map(|place| LobInfo {
+            id: *id,
+            size: place.entry.size,
+        }))
     }
+
+    fn lob_place(&self, id: &LobId) -> Result<Option<Place<LobEntry>>> {
+        match self.view().lob(&self.packs, id)? {
+            None if self.refresh()? => self.view().lob(&self.packs, id),
+            found => Ok(found),
+        }
+    }
+
     /// For each id whether the store holds that chunk (full ids confirmed).
     pub fn has_chunks(&self, ids: &[ChunkId]) -> Result<Vec<bool>> {
-        todo!()
+        let view = self.view();
+        ids.iter()
+            .map(|id| Ok(view.chunk(&self.packs, id)?.is_some()))
+            .collect()
     }
+
     /// The manifest of a lob; `None` when the store does not hold it.
     pub fn manifest(&self, id: &LobId) -> Result<Option<Manifest>> {
-        todo!()
+        let Some(place) = self.lob_place(id)? else {
+            return Ok(None);
+        };
+        let file = self.packs.file(&place.pack)?;
+        let path = self.packs.path(&place.pack);
+        pack::read_manifest(file.as_ref(), &path, &place.entry).map(Some)
     }
+
     /// Calls `each` for every lob in the store, in no order, each once.
     pub fn each_lob(&self, each: &mut dyn FnMut(LobInfo) -> Result<()>) -> Result<()> {
-        todo!()
+        let view = self.view();
+        for pack in view.packs() {
+            let table = match self.packs.table(&pack) {
+                Ok(table) => table,
+                Err(Error::NoPack(_) | Error::Damaged { .. }) => continue,
+                Err(e) => return Err(e),
+            };
+            for n in 0..table.lob_count() {
+                let lob = table.lob(n);
+                // A lob may be in several packs; it counts where a lookup finds it.
+                let found = view.lob(&self.packs, &lob.id)?;
+                if found.is_some_and(|place| place.pack == pack) {
+                    each(LobInfo {
+                        id: lob.id,
+                        size: lob.size,
+                    })?;
+                }
+            }
+        }
+        Ok(())
     }
-    /// Writes the whole content of a lob to `out`, decoding and verifying on all cores ahead of it.
-    /// Every byte is verified before it is written; the hash of the whole is checked at the end, so
-    /// the output counts only when this returns `Ok`, which is its length.
-    pub fn write_to(
-        &self,
-        id: &LobId,
-        out: &mut dyn Write,
-        progress: &dyn Progress,
-    ) -> Result<u64> {
-        todo!()
-    }
-    /// Bytes `offset .. offset + len` of a lob, cut at its end.
-    pub fn read_range(&self, id: &LobId, offset: u64, len: usize) -> Result<Vec<u8>> {
-        todo!()
-    }
+
     /// Starts writing: a stage of its own under a kernel lock. Many writers may be active at once.
     pub fn writer(&self) -> Result<Writer<'_>> {
-        todo!()
+        Ok(Writer::new(self))
     }
-    /// Calls `each` for frames that together hold all of `chunks` (which the store must hold), in
-    /// the order of the packs, reading on all cores and never holding more than a bounded window.
-    /// Frames are as stored; one of which less than half is asked for comes re-cut to just that.
-    pub fn each_frame(
-        &self,
-        chunks: &[ChunkId],
-        each: &mut dyn FnMut(Frame) -> Result<()>,
-    ) -> Result<()> {
-        todo!()
-    }
-    /// The bytes of one chunk, verified.
-    pub fn read_chunk(&self, id: &ChunkId) -> Result<Vec<u8>> {
-        todo!()
-    }
+
     /// Bytes that all packs and tables take.
     pub fn stored_bytes(&self) -> Result<u64> {
-        todo!()
+        let dir = self.root.join("packs");
+        let entries = self.disk.list(&dir).map_err(Error::at(&dir))?;
+        Ok(entries.iter().map(|entry| entry.len).sum())
     }
+
+    /// Makes packs that are in place visible, and keeps the index short.
+    pub(crate) fn publish_root(&self, added: Vec<(PackId, u64)>) -> Result<()> {
+        let dir = self.root.join("roots");
+        let lock = self.root.join("state/roots.lock");
+        let root = Root {
+            added,
+            dropped: Vec::new(),
+        };
+        let _ = roots::append(self.disk.as_ref(), &dir, &lock, &self.view().cursor, &root)?;
+        let _ = self.refresh()?;
+        if self.view().tail.len() > TAIL_PACKS_MAX {
+            self.merge_index()?;
+        }
+        Ok(())
+    }
+
+    /// Turns the tail into a run, together with the youngest runs that are not much larger: so each
+    /// entry is rewritten a logarithmic number of times. Another process at it is a reason to leave.
+    fn merge_index(&self) -> Result<()> {
+        let disk = self.disk.as_ref();
+        let lock = self.root.join("state/index.lock");
+        let Some(_turn) = disk.lock(&lock, false).map_err(Error::at(&lock))? else {
+            return Ok(());
+        };
+        let view = View::load(disk, &self.root, &self.packs)?;
+        if view.tail.len() <= TAIL_PACKS_MAX || !view.absent.is_empty() {
+            return Ok(());
+        }
+        let mut size: usize = view
+            .tail
+            .iter()
+            .map(|(_, t)| t.chunk_count() + t.lob_count())
+            .sum();
+        let mut keep = view.runs.len();
+        while let Some(run) = keep.checked_sub(1).and_then(|last| view.runs.get(last)) {
+            let count = run.count(Kind::Chunk) + run.count(Kind::Lob);
+            if count > 2 * size {
+                break;
+            }
+            size += count;
+            keep -= 1;
+        }
+        let merged = view.runs.get(keep..).unwrap_or_default();
+        let tables = view
+            .tail
+            .iter()
+            .map(|(id, table)| Source::Table(*id, table.clone()));
+        let sources: Vec<_> = merged
+            .iter()
+            .cloned()
+            .map(Source::Run)
+            .chain(tables)
+            .collect();
+        let dropped: HashSet<_> = view.dropped.clone();
+        let from = keep
+            .checked_sub(1)
+            .and_then(|n| view.runs.get(n))
+            .map_or(0, |run| run.to.seq);
+        let dir = self.root.join("index");
+        let path = dir.join(index::run_name(from, view.cursor.seq));
+        index::build(
+            disk,
+            &dir.join("new"),
+            &path,
+            (from, view.cursor),
+            &sources,
+            &dropped,
+        )?;
+        for run in merged {
+            let old = dir.join(index::run_name(run.from, run.to.seq));
+            disk.remove(&old).map_err(Error::at(&old))?;
+        }
+        let new = View::load(disk, &self.root, &self.packs)?;
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+        Ok(())
+    }
+}
+
+/// Creates a directory and those above it that are missing, each durable.
+fn create_dirs(disk: &dyn Disk, dir: &Path) -> Result<()> {
+    match disk.list(dir) {
+        Ok(_) => return Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        Err(e) => return Err(Error::at(dir)(e)),
+    }
+    let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) else {
+        return disk.create_dir(dir).map_err(Error::at(dir));
+    };
+    create_dirs(disk, parent)?;
+    disk.create_dir(dir).map_err(Error::at(dir))?;
+    disk.sync_dir(parent).map_err(Error::at(parent))
+}
+
+fn read_format(disk: &dyn Disk, root: &Path) -> Result<StoreId> {
+    let path = root.join("state/format");
+    let not_a_store = || Error::NotAStore(root.to_path_buf());
+    let file = match disk.open(&path) {
+        Ok(file) => file,
+        Err(e)
+            if matches!(
+                e.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Err(not_a_store());
+        }
+        Err(e) => return Err(Error::at(&path)(e)),
+    };
+    let len = file.len().map_err(Error::at(&path))?;
+    if len > 4096 {
+        return Err(not_a_store());
+    }
+    let mut bytes = vec![0; len as usize];
+    file.read_at(0, &mut bytes).map_err(Error::at(&path))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| not_a_store())?;
+    let mut lines = text.lines();
+    if lines.next() != Some("lob store") {
+        return Err(not_a_store());
+    }
+    let found = lines
+        .next()
+        .and_then(|line| line.strip_prefix("format "))
+        .and_then(|number| number.parse().ok())
+        .ok_or_else(not_a_store)?;
+    if found > FORMAT {
+        return Err(Error::Newer {
+            path: root.to_path_buf(),
+            found,
+            known: FORMAT,
+        });
+    }
+    lines
+        .next()
+        .and_then(|line| line.strip_prefix("id "))
+        .and_then(|id| id.parse().ok())
+        .ok_or_else(not_a_store)
 }

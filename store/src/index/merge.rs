@@ -1,0 +1,212 @@
+//! Writing a run: a merge of tables and older runs, in memory that does not grow with them.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::disk::{self, Disk, DiskFile};
+use crate::error::{Error, Result};
+use crate::id::PackId;
+use crate::pack::{Table, VERSION};
+use crate::roots::Cursor;
+
+use super::run::{ENTRY, HEADER, Kind, MAGIC, Run};
+
+/// Something that a run is made from.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    /// An older run.
+    Run(Arc<Run>),
+    /// The table of a pack.
+    Table(PackId, Arc<Table>),
+}
+
+/// Entries to a bucket of the fan-out.
+const BUCKET: usize = 16;
+
+impl Source {
+    fn packs(&self) -> &[PackId] {
+        match self {
+            Source::Run(run) => &run.packs,
+            Source::Table(id, _) => std::slice::from_ref(id),
+        }
+    }
+
+    fn count(&self, kind: Kind) -> usize {
+        match (self, kind) {
+            (Source::Run(run), kind) => run.count(kind),
+            (Source::Table(_, table), Kind::Chunk) => table.chunk_count(),
+            (Source::Table(_, table), Kind::Lob) => table.lob_count(),
+        }
+    }
+
+    /// Entry `n` in the order of prefixes, with the pack as its number in [`Source::packs`].
+    fn entry(&self, kind: Kind, n: usize) -> (u64, u32, u32) {
+        match (self, kind) {
+            (Source::Run(run), kind) => run.entry(kind, n),
+            (Source::Table(_, table), Kind::Chunk) => (table.chunk(n).id.prefix(), 0, n as u32),
+            (Source::Table(_, table), Kind::Lob) => (table.lob(n).id.prefix(), 0, n as u32),
+        }
+    }
+}
+
+/// The packs of a new run, and for each source the new number of each of its packs.
+struct Numbering {
+    packs: Vec<PackId>,
+    maps: Vec<Vec<Option<u32>>>,
+}
+
+impl Numbering {
+    fn new(sources: &[Source], dropped: &HashSet<PackId>) -> Numbering {
+        let mut numbers = HashMap::new();
+        let mut packs = Vec::new();
+        let mut number = |id: &PackId| {
+            (!dropped.contains(id)).then(|| {
+                *numbers.entry(*id).or_insert_with(|| {
+                    packs.push(*id);
+                    packs.len() as u32 - 1
+                })
+            })
+        };
+        let maps = sources
+            .iter()
+            .map(|s| s.packs().iter().map(&mut number).collect())
+            .collect();
+        Numbering { packs, maps }
+    }
+
+    /// How many entries will be left, which the header says before they are written.
+    fn count(&self, sources: &[Source], kind: Kind) -> u64 {
+        let kept = sources.iter().zip(&self.maps).map(|(source, map)| {
+            if map.iter().all(Option::is_some) {
+                source.count(kind)
+            } else {
+                (0..source.count(kind))
+                    .filter(|&n| {
+                        map.get(source.entry(kind, n).1 as usize)
+                            .is_some_and(Option::is_some)
+                    })
+                    .count()
+            }
+        });
+        kept.sum::<usize>() as u64
+    }
+}
+
+/// Writes the run over the roots `from + 1 ..= to.seq` as `path`, by way of `temporary`.
+pub(crate) fn build(
+    disk: &dyn Disk,
+    temporary: &Path,
+    path: &Path,
+    (from, to): (u64, Cursor),
+    sources: &[Source],
+    dropped: &HashSet<PackId>,
+) -> Result<()> {
+    let numbering = Numbering::new(sources, dropped);
+    let counts = [Kind::Chunk, Kind::Lob].map(|kind| numbering.count(sources, kind));
+    let bits = counts.map(|n| (n / BUCKET as u64).checked_ilog2().unwrap_or(0).min(24));
+    // Drops matter to runs before this one only, and there are none before the first root.
+    let dropped: Vec<_> = if from == 0 {
+        Vec::new()
+    } else {
+        dropped.iter().copied().collect()
+    };
+    let mut head = Vec::with_capacity(HEADER + numbering.packs.len() * 32);
+    head.extend_from_slice(MAGIC);
+    head.extend_from_slice(&VERSION.to_le_bytes());
+    head.extend_from_slice(&bits.map(|b| b as u8));
+    head.extend_from_slice(&(numbering.packs.len() as u32).to_le_bytes());
+    head.extend_from_slice(&(dropped.len() as u32).to_le_bytes());
+    head.extend_from_slice(&[0; 4]);
+    head.extend_from_slice(&from.to_le_bytes());
+    head.extend_from_slice(&to.seq.to_le_bytes());
+    head.extend_from_slice(&to.hash);
+    head.extend_from_slice(&counts[0].to_le_bytes());
+    head.extend_from_slice(&counts[1].to_le_bytes());
+    head.extend_from_slice(&[0; 8]);
+    for id in numbering.packs.iter().chain(&dropped) {
+        head.extend_from_slice(id.as_bytes());
+    }
+    let hash = blake3::hash(&head);
+    head.extend_from_slice(hash.as_bytes());
+
+    if disk.len(temporary).map_err(Error::at(temporary))?.is_some() {
+        disk.remove(temporary).map_err(Error::at(temporary))?;
+    }
+    let file = disk.create(temporary).map_err(Error::at(temporary))?;
+    let mut out = Buffered {
+        file: file.as_ref(),
+        bytes: head,
+    };
+    for (kind, bits) in [Kind::Chunk, Kind::Lob].into_iter().zip(bits) {
+        write_list(&mut out, kind, bits, sources, &numbering.maps).map_err(Error::at(temporary))?;
+    }
+    out.flush().map_err(Error::at(temporary))?;
+    disk::publish(disk, file.as_ref(), temporary, path).map_err(Error::at(path))
+}
+
+/// Appends in large pieces.
+struct Buffered<'a> {
+    file: &'a dyn DiskFile,
+    bytes: Vec<u8>,
+}
+
+impl Buffered<'_> {
+    fn put(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.bytes.extend_from_slice(bytes);
+        if self.bytes.len() >= 1 << 20 {
+            self.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.append(&self.bytes)?;
+        self.bytes.clear();
+        Ok(())
+    }
+}
+
+/// Merges the sorted sources into one sorted list, and writes its fan-out after it.
+fn write_list(
+    out: &mut Buffered<'_>,
+    kind: Kind,
+    bits: u32,
+    sources: &[Source],
+    maps: &[Vec<Option<u32>>],
+) -> std::io::Result<()> {
+    let mut fan = vec![0u32; (1 << bits) + 1];
+    let mut heap = BinaryHeap::new();
+    for (s, source) in sources.iter().enumerate() {
+        if source.count(kind) > 0 {
+            heap.push(Reverse((source.entry(kind, 0), s, 0)));
+        }
+    }
+    while let Some(Reverse(((prefix, pack, number), s, n))) = heap.pop() {
+        let pack = maps
+            .get(s)
+            .and_then(|map| map.get(pack as usize))
+            .copied()
+            .flatten();
+        if let Some(pack) = pack {
+            let mut entry = [0; ENTRY];
+            entry[..8].copy_from_slice(&prefix.to_le_bytes());
+            entry[8..12].copy_from_slice(&pack.to_le_bytes());
+            entry[12..].copy_from_slice(&number.to_le_bytes());
+            out.put(&entry)?;
+            let bucket = if bits == 0 { 0 } else { prefix >> (64 - bits) };
+            fan[bucket as usize + 1] += 1;
+        }
+        if n + 1 < sources[s].count(kind) {
+            heap.push(Reverse((sources[s].entry(kind, n + 1), s, n + 1)));
+        }
+    }
+    let mut before = 0;
+    for count in &fan {
+        before += count;
+        out.put(&before.to_le_bytes())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,219 @@
+//! One run of the index, read in place from its memory map.
+
+use std::ops::Range;
+use std::path::Path;
+
+use crate::decode::Decoder;
+use crate::disk::{Disk, Map};
+use crate::error::{Error, Result};
+use crate::id::{ID_LEN, PackId};
+use crate::pack::VERSION;
+use crate::roots::Cursor;
+
+pub(super) const MAGIC: &[u8; 8] = b"LOBINDX\n";
+/// Bytes of one entry: prefix, pack, number in the table of the pack.
+pub(super) const ENTRY: usize = 16;
+/// Length of the header before the lists of packs.
+pub(super) const HEADER: usize = 80;
+
+/// What an entry is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Chunk,
+    Lob,
+}
+
+/// A sorted list of entries with its fan-out.
+#[derive(Debug, Clone)]
+struct List {
+    entries: Range<usize>,
+    /// `2^bits + 1` numbers: how many entries come before each value of the first `bits` bits.
+    fan: Range<usize>,
+    bits: u32,
+}
+
+/// A run.
+#[derive(Debug)]
+pub(crate) struct Run {
+    bytes: Map,
+    /// The number of the last root before those that it covers.
+    pub(crate) from: u64,
+    /// Where a reader of the roots stands who knows this run.
+    pub(crate) to: Cursor,
+    /// Its packs.
+    pub(crate) packs: Vec<PackId>,
+    /// Packs of earlier runs that its roots dropped.
+    pub(crate) dropped: Vec<PackId>,
+    chunks: List,
+    lobs: List,
+}
+
+/// The file name of the run over the roots `from + 1 ..= to`.
+pub(crate) fn run_name(from: u64, to: u64) -> String {
+    format!("{from:016x}-{to:016x}.run")
+}
+
+/// The range of roots in the file name of a run.
+pub(super) fn parse_name(name: &str) -> Option<(u64, u64)> {
+    let (from, to) = name.strip_suffix(".run")?.split_once('-')?;
+    let range = (
+        u64::from_str_radix(from, 16).ok()?,
+        u64::from_str_radix(to, 16).ok()?,
+    );
+    (run_name(range.0, range.1) == name && range.0 < range.1).then_some(range)
+}
+
+impl Run {
+    /// The runs in `dir` that together cover the longest range of roots from the first on. Runs
+    /// that are damaged are passed over: they are only a cache.
+    pub(crate) fn open_all(disk: &dyn Disk, dir: &Path) -> Result<Vec<Run>> {
+        let mut names: Vec<_> = disk
+            .list(dir)
+            .map_err(Error::at(dir))?
+            .iter()
+            .filter_map(|entry| parse_name(entry.name.to_str()?))
+            .collect();
+        // Of the runs that begin at a place, the longest first.
+        names.sort_by_key(|&(from, to)| (from, std::cmp::Reverse(to)));
+        let mut runs: Vec<Run> = Vec::new();
+        for (from, to) in names {
+            if from == runs.last().map_or(0, |run| run.to.seq) {
+                runs.extend(Run::open(disk, &dir.join(run_name(from, to))).ok());
+            }
+        }
+        Ok(runs)
+    }
+
+    /// Opens one run, checking all but its entries.
+    pub(crate) fn open(disk: &dyn Disk, path: &Path) -> Result<Run> {
+        let bytes = disk.map(path).map_err(Error::at(path))?;
+        Run::decode(bytes, &path.display().to_string())
+    }
+
+    fn decode(bytes: Map, what: &str) -> Result<Run> {
+        let bad = |why: &str| Error::damaged(what, why);
+        let mut d = Decoder::new(what, &bytes);
+        d.magic(MAGIC)?;
+        let version = d.u16()?;
+        if version != VERSION {
+            return Err(d.bad(format!("version {version}, but this lob knows {VERSION}")));
+        }
+        let (chunk_bits, lob_bits) = (u32::from(d.u8()?), u32::from(d.u8()?));
+        let (pack_count, dropped_count) = (d.u32()? as usize, d.u32()? as usize);
+        d.zeros(4)?;
+        let from = d.u64()?;
+        let to = Cursor {
+            seq: d.u64()?,
+            hash: d.bytes16()?,
+        };
+        let (chunk_count, lob_count) = (d.u64()?, d.u64()?);
+        d.zeros(8)?;
+        if chunk_bits > 24 || lob_bits > 24 || chunk_count > 1 << 32 || lob_count > 1 << 32 {
+            return Err(bad("numbers out of bounds"));
+        }
+        if (pack_count + dropped_count).saturating_mul(ID_LEN) > d.left() {
+            return Err(bad("it is cut off"));
+        }
+        let packs = (0..pack_count)
+            .map(|_| d.id().map(PackId::from_bytes))
+            .collect::<Result<_>>()?;
+        let dropped = (0..dropped_count)
+            .map(|_| d.id().map(PackId::from_bytes))
+            .collect::<Result<_>>()?;
+        let head = bytes.len() - d.left();
+        if d.take(ID_LEN)? != blake3::hash(&bytes[..head]).as_bytes() {
+            return Err(bad("its hash does not hold"));
+        }
+        let mut at = head + ID_LEN;
+        let mut list = |count: u64, bits: u32| {
+            let entries = at..at + count as usize * ENTRY;
+            let fan = entries.end..entries.end + ((1 << bits) + 1) * 4;
+            at = fan.end;
+            List { entries, fan, bits }
+        };
+        let (chunks, lobs) = (list(chunk_count, chunk_bits), list(lob_count, lob_bits));
+        if at != bytes.len() {
+            return Err(bad("it is not as long as it says"));
+        }
+        Ok(Run {
+            bytes,
+            from,
+            to,
+            packs,
+            dropped,
+            chunks,
+            lobs,
+        })
+    }
+
+    fn list(&self, kind: Kind) -> &List {
+        match kind {
+            Kind::Chunk => &self.chunks,
+            Kind::Lob => &self.lobs,
+        }
+    }
+
+    /// How many entries it has.
+    pub(crate) fn count(&self, kind: Kind) -> usize {
+        self.list(kind).entries.len() / ENTRY
+    }
+
+    /// Entry number `n`: prefix, pack, number in the table of the pack.
+    pub(crate) fn entry(&self, kind: Kind, n: usize) -> (u64, u32, u32) {
+        let item = &self.bytes[self.list(kind).entries.start + n * ENTRY..][..ENTRY];
+        let word =
+            |at: usize| u32::from_le_bytes([item[at], item[at + 1], item[at + 2], item[at + 3]]);
+        (
+            u64::from(word(0)) | u64::from(word(4)) << 32,
+            word(8),
+            word(12),
+        )
+    }
+
+    /// The entries that begin with `prefix`, as (pack, number in its table); nearly always one or none.
+    pub(crate) fn find(&self, kind: Kind, prefix: u64) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let list = self.list(kind);
+        let fan = |bucket: u64| {
+            let item = &self.bytes[list.fan.start + bucket as usize * 4..][..4];
+            u32::from_le_bytes([item[0], item[1], item[2], item[3]]) as usize
+        };
+        let bucket = if list.bits == 0 {
+            0
+        } else {
+            prefix >> (64 - list.bits)
+        };
+        // A damaged fan-out must not lead out of the list.
+        let end = fan(bucket + 1).min(self.count(kind));
+        let (mut low, mut high) = (fan(bucket).min(end), end);
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.entry(kind, middle).0 < prefix {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        (low..end)
+            .map(move |n| self.entry(kind, n))
+            .take_while(move |entry| entry.0 == prefix)
+            .map(|(_, pack, number)| (pack, number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_canonical_names_are_runs() {
+        assert_eq!(parse_name(&run_name(0, 17)), Some((0, 17)));
+        for bad in [
+            "0-11.run",
+            "0000000000000000-0000000000000000.run",
+            "x.run",
+            "",
+        ] {
+            assert_eq!(parse_name(bad), None, "{bad}");
+        }
+    }
+}

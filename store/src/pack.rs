@@ -1,0 +1,26 @@
+//! Packs: immutable files of records, closed by a table of what is in them.
+//!
+//! ```text
+//! header | record ... | table | where the table is
+//! ```
+//!
+//! docs/format.md describes every byte.
+
+mod reader;
+mod record;
+mod table;
+mod writer;
+
+pub(crate) use reader::{read_frame, read_frame_payload, read_manifest, read_table, salvage};
+pub(crate) use record::Record;
+pub(crate) use table::{ChunkEntry, FrameEntry, LobEntry, Table};
+pub(crate) use writer::{PackWriter, Sealed};
+
+/// The version of the format that this program writes, and the latest that it reads.
+pub(crate) const VERSION: u16 = 1;
+
+/// The last bytes of a pack.
+const TRAILER_MAGIC: &[u8; 8] = b"LOBDONE\n";
+
+/// A random number that makes every pack file unique.
+pub(crate) type Nonce = [u8; 16];

@@ -1,0 +1,132 @@
+//! Reading packs: single frames by their place in the table, or all records forward.
+
+use std::path::Path;
+
+use crate::disk::DiskFile;
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::manifest::Manifest;
+
+use super::record::{PACK_HEADER, RECORD_HEADER, RecordHeader, decode_pack_header};
+use super::table::{FrameEntry, LobEntry};
+use super::{Record, TRAILER_MAGIC};
+
+fn read(file: &dyn DiskFile, path: &Path, offset: u64, len: usize) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; len];
+    file.read_at(offset, &mut bytes)
+        .map_err(|e| match e.kind() {
+            std::io::ErrorKind::UnexpectedEof => Error::damaged(path.display(), "it is cut off"),
+            _ => Error::at(path)(e),
+        })?;
+    Ok(bytes)
+}
+
+/// The stored bytes of a frame, without its record header.
+pub(crate) fn read_frame_payload(
+    file: &dyn DiskFile,
+    path: &Path,
+    entry: &FrameEntry,
+) -> Result<Vec<u8>> {
+    let offset = entry.offset.saturating_add(u64::from(entry.head));
+    read(file, path, offset, entry.stored as usize)
+}
+
+/// A whole frame with its chunk list; chunks are not verified.
+pub(crate) fn read_frame(file: &dyn DiskFile, path: &Path, entry: &FrameEntry) -> Result<Frame> {
+    let len = entry.head as usize + entry.stored as usize;
+    match read_record(file, path, entry.offset, Some(len))?.0 {
+        Record::Frame(frame) => Ok(frame),
+        _ => Err(Error::damaged(
+            path.display(),
+            "no frame is where the table says",
+        )),
+    }
+}
+
+/// The manifest at a place in the table.
+pub(crate) fn read_manifest(
+    file: &dyn DiskFile,
+    path: &Path,
+    entry: &LobEntry,
+) -> Result<Manifest> {
+    match read_record(file, path, entry.offset, Some(entry.len as usize))?.0 {
+        Record::Manifest(m) if m.id == entry.id && m.size == entry.size => Ok(m),
+        _ => Err(Error::damaged(
+            path.display(),
+            "no such manifest is where the table says",
+        )),
+    }
+}
+
+/// The record at `offset` and its length, which must be `expected` where that is known.
+fn read_record(
+    file: &dyn DiskFile,
+    path: &Path,
+    offset: u64,
+    expected: Option<usize>,
+) -> Result<(Record, usize)> {
+    let head = read(file, path, offset, RECORD_HEADER)?;
+    let header = RecordHeader::decode(&head)?;
+    let len = RECORD_HEADER + header.body_len();
+    if expected.is_some_and(|expected| expected != len) {
+        return Err(Error::damaged(
+            path.display(),
+            "a record is not as long as the table says",
+        ));
+    }
+    let end = file.len().map_err(Error::at(path))?;
+    if offset + len as u64 > end {
+        return Err(Error::damaged(path.display(), "it is cut off"));
+    }
+    let body = read(file, path, offset + RECORD_HEADER as u64, header.body_len())?;
+    Ok((header.decode_body(&head, body)?, len))
+}
+
+/// Reads a pack forward without its table, calling `each` for every record up to the table, the
+/// end, or the first place that makes no sense, which is no error: it is where a cut-off pack ends.
+/// Frames are not verified.
+pub(crate) fn salvage(
+    file: &dyn DiskFile,
+    path: &Path,
+    each: &mut dyn FnMut(Record) -> Result<()>,
+) -> Result<()> {
+    let end = file.len().map_err(Error::at(path))?;
+    if end < PACK_HEADER as u64 {
+        return Ok(());
+    }
+    if decode_pack_header(&read(file, path, 0, PACK_HEADER)?).is_err() {
+        return Ok(());
+    }
+    let mut offset = PACK_HEADER as u64;
+    while offset + RECORD_HEADER as u64 <= end {
+        match read_record(file, path, offset, None) {
+            Ok((record, len)) => {
+                each(record)?;
+                offset += len as u64;
+            }
+            Err(Error::Damaged { .. }) => return Ok(()),
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// The bytes of the table at the end of a pack.
+pub(crate) fn read_table(file: &dyn DiskFile, path: &Path) -> Result<Vec<u8>> {
+    let bad = || {
+        Error::damaged(
+            path.display(),
+            "its last bytes do not tell where its table is",
+        )
+    };
+    let end = file.len().map_err(Error::at(path))?;
+    let at = end.checked_sub(24).ok_or_else(bad)?;
+    let trailer = read(file, path, at, 24)?;
+    let mut d = crate::decode::Decoder::new("pack trailer", &trailer);
+    let (offset, len) = (d.u64()?, d.u64()?);
+    d.magic(TRAILER_MAGIC)?;
+    if offset.checked_add(len) != Some(at) || len > crate::limits::PACK_HARD {
+        return Err(bad());
+    }
+    read(file, path, offset, len as usize)
+}

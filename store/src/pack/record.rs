@@ -1,0 +1,219 @@
+//! Records: what stands in a pack between its header and its table. Each has a header of its own,
+//! so that a pack without its table is read forward, even one that was cut off.
+
+use crate::chunk::PARAMETER_SET;
+use crate::decode::Decoder;
+use crate::error::{Error, Result};
+use crate::frame::{Codec, Frame};
+use crate::id::{ChunkId, ID_LEN};
+use crate::limits::{FRAME_CHUNKS_MAX, MANIFEST_MAX};
+use crate::manifest::{CHUNK_ITEM, Manifest, decode_chunks};
+
+use super::{Nonce, VERSION};
+
+/// Length of the header of a pack.
+pub(crate) const PACK_HEADER: usize = 32;
+/// Length of the header of a record.
+pub(crate) const RECORD_HEADER: usize = 32;
+
+const PACK_MAGIC: &[u8; 8] = b"LOBPACK\n";
+const RECORD_MAGIC: &[u8; 4] = b"LREC";
+const KIND_FRAME: u8 = 1;
+const KIND_MANIFEST: u8 = 2;
+/// Readers skip records of unknown kinds from here up, and refuse those below.
+const KIND_OPTIONAL: u8 = 0x80;
+
+/// One record.
+#[derive(Debug)]
+pub(crate) enum Record {
+    /// Chunks.
+    Frame(Frame),
+    /// A lob.
+    Manifest(Manifest),
+    /// Something that this version does not know and need not know.
+    Skipped,
+}
+
+/// The fixed part of a record.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RecordHeader {
+    kind: u8,
+    codec: u8,
+    depth: u8,
+    bases: u8,
+    chunks: u32,
+    stored: u32,
+    /// First 8 bytes of BLAKE3 over the 16 header bytes before it and the part of the body that
+    /// [`RecordHeader::decode_body`] checks.
+    check: [u8; 8],
+}
+
+/// The header of a pack.
+pub(crate) fn pack_header(nonce: &Nonce) -> [u8; PACK_HEADER] {
+    let mut header = [0; PACK_HEADER];
+    header[..8].copy_from_slice(PACK_MAGIC);
+    header[8..10].copy_from_slice(&VERSION.to_le_bytes());
+    header[10..12].copy_from_slice(&PARAMETER_SET.to_le_bytes());
+    header[16..].copy_from_slice(nonce);
+    header
+}
+
+/// The nonce in the header of a pack.
+pub(crate) fn decode_pack_header(bytes: &[u8]) -> Result<Nonce> {
+    let mut d = Decoder::new("pack header", bytes);
+    d.magic(PACK_MAGIC)?;
+    let version = d.u16()?;
+    if version != VERSION {
+        return Err(d.bad(format!("version {version}, but this lob knows {VERSION}")));
+    }
+    // Chunks cut with other parameters are read all the same: only writers care for the set.
+    let _parameter_set = d.u16()?;
+    d.zeros(4)?;
+    let nonce = d.bytes16()?;
+    d.end()?;
+    Ok(nonce)
+}
+
+/// The bytes of a frame record up to its stored bytes.
+pub(crate) fn encode_frame_head(frame: &Frame) -> Vec<u8> {
+    let mut meta = Vec::with_capacity(frame.chunks.len() * CHUNK_ITEM);
+    for (id, len) in &frame.chunks {
+        meta.extend_from_slice(id.as_bytes());
+        meta.extend_from_slice(&len.to_le_bytes());
+    }
+    for base in &frame.bases {
+        meta.extend_from_slice(base.as_bytes());
+    }
+    let kinds = [
+        KIND_FRAME,
+        frame.codec as u8,
+        frame.depth,
+        frame.bases.len() as u8,
+    ];
+    let header = encode_header(kinds, frame.chunks.len(), frame.stored.len(), &meta);
+    [header.as_slice(), &meta].concat()
+}
+
+/// The bytes of a manifest record.
+pub(crate) fn encode_manifest(manifest: &Manifest) -> Result<Vec<u8>> {
+    let body = manifest.encode();
+    if body.len() > MANIFEST_MAX {
+        return Err(Error::OverLimit {
+            what: format!("the manifest of lob {}", manifest.id),
+            limit: MANIFEST_MAX as u64,
+        });
+    }
+    let header = encode_header([KIND_MANIFEST, 0, 0, 0], 0, body.len(), &body);
+    Ok([header.as_slice(), &body].concat())
+}
+
+fn encode_header(
+    kinds: [u8; 4],
+    chunks: usize,
+    stored: usize,
+    checked: &[u8],
+) -> [u8; RECORD_HEADER] {
+    let mut header = [0; RECORD_HEADER];
+    header[..4].copy_from_slice(RECORD_MAGIC);
+    header[4..8].copy_from_slice(&kinds);
+    header[8..12].copy_from_slice(&(chunks as u32).to_le_bytes());
+    header[12..16].copy_from_slice(&(stored as u32).to_le_bytes());
+    let check = checksum(&header[..16], checked);
+    header[16..24].copy_from_slice(&check);
+    header
+}
+
+fn checksum(header: &[u8], checked: &[u8]) -> [u8; 8] {
+    let hash = blake3::Hasher::new()
+        .update(header)
+        .update(checked)
+        .finalize();
+    let mut check = [0; 8];
+    check.copy_from_slice(&hash.as_bytes()[..8]);
+    check
+}
+
+impl RecordHeader {
+    /// Reads a header; its lengths are in bounds, its checksum is not checked yet.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<RecordHeader> {
+        let mut d = Decoder::new("record", bytes);
+        d.magic(RECORD_MAGIC)?;
+        let header = RecordHeader {
+            kind: d.u8()?,
+            codec: d.u8()?,
+            depth: d.u8()?,
+            bases: d.u8()?,
+            chunks: d.u32()?,
+            stored: d.u32()?,
+            check: d.u64()?.to_le_bytes(),
+        };
+        d.zeros(8)?;
+        let known = [KIND_FRAME, KIND_MANIFEST].contains(&header.kind);
+        if !known && header.kind < KIND_OPTIONAL {
+            return Err(d.bad(format!("unknown kind {}: install a newer lob", header.kind)));
+        }
+        if header.chunks as usize > FRAME_CHUNKS_MAX || header.stored as usize > MANIFEST_MAX {
+            return Err(d.bad("its lengths are out of bounds"));
+        }
+        Ok(header)
+    }
+
+    /// Length of the lists between the header and the stored bytes.
+    pub(crate) fn meta_len(&self) -> usize {
+        self.chunks as usize * CHUNK_ITEM + usize::from(self.bases) * ID_LEN
+    }
+
+    /// Length of what follows the header.
+    pub(crate) fn body_len(&self) -> usize {
+        self.meta_len() + self.stored as usize
+    }
+
+    /// Reads the body that belongs to `self`, of which `head` are the encoded bytes. The checksum
+    /// holds over all of it but the stored bytes of a frame, for which the chunk ids answer.
+    pub(crate) fn decode_body(&self, head: &[u8], mut body: Vec<u8>) -> Result<Record> {
+        let checked = if self.kind == KIND_FRAME {
+            self.meta_len()
+        } else {
+            self.body_len()
+        };
+        let bad = |why: &str| Error::damaged("record", why);
+        if body.len() != self.body_len() {
+            return Err(bad("it is cut off"));
+        }
+        if head
+            .get(..16)
+            .map(|fixed| checksum(fixed, &body[..checked]))
+            != Some(self.check)
+        {
+            return Err(bad("its checksum does not hold"));
+        }
+        match self.kind {
+            KIND_FRAME => {
+                let stored = body.split_off(checked);
+                self.decode_frame(&body, stored).map(Record::Frame)
+            }
+            KIND_MANIFEST => Manifest::decode(&body).map(Record::Manifest),
+            _ => Ok(Record::Skipped),
+        }
+    }
+
+    fn decode_frame(&self, meta: &[u8], stored: Vec<u8>) -> Result<Frame> {
+        let mut d = Decoder::new("frame", meta);
+        let codec = Codec::from_number(self.codec)
+            .ok_or_else(|| d.bad(format!("unknown codec {}: install a newer lob", self.codec)))?;
+        let chunks = decode_chunks(&mut d, self.chunks as usize)?;
+        let bases = (0..self.bases)
+            .map(|_| d.id().map(ChunkId::from_bytes))
+            .collect::<Result<_>>()?;
+        d.end()?;
+        let frame = Frame {
+            codec,
+            depth: self.depth,
+            chunks,
+            bases,
+            stored,
+        };
+        frame.check()?;
+        Ok(frame)
+    }
+}

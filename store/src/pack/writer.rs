@@ -1,0 +1,143 @@
+//! Writing a pack, record by record, in a stage.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::disk::{Disk, DiskFile};
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::id::PackId;
+use crate::limits::{PACK_ENTRIES_MAX, PACK_SOFT};
+use crate::manifest::Manifest;
+
+use super::record::{encode_frame_head, encode_manifest, pack_header};
+use super::table::{LobEntry, TableBuilder};
+use super::{Nonce, TRAILER_MAGIC};
+
+/// A pack that is being written.
+#[derive(Debug)]
+pub(crate) struct PackWriter {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    file: Box<dyn DiskFile>,
+    nonce: Nonce,
+    hasher: blake3::Hasher,
+    len: u64,
+    table: TableBuilder,
+}
+
+/// A pack that is complete and synced, with its table beside it, under names in the stage.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    pub(crate) id: PackId,
+    /// Length of the pack in bytes.
+    pub(crate) len: u64,
+    pub(crate) pack: PathBuf,
+    pub(crate) table: PathBuf,
+}
+
+impl PackWriter {
+    /// Begins a pack in the new file `path`.
+    pub(crate) fn create(disk: Arc<dyn Disk>, path: &Path) -> Result<PackWriter> {
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce)
+            .map_err(std::io::Error::other)
+            .map_err(Error::at(path))?;
+        let file = disk.create(path).map_err(Error::at(path))?;
+        let mut pack = PackWriter {
+            disk,
+            path: path.to_path_buf(),
+            file,
+            nonce,
+            hasher: blake3::Hasher::new(),
+            len: 0,
+            table: TableBuilder::default(),
+        };
+        pack.append(&pack_header(&nonce))?;
+        Ok(pack)
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.append(bytes).map_err(Error::at(&self.path))?;
+        let _ = self.hasher.update(bytes);
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Appends a frame whose chunks the caller has verified or made.
+    pub(crate) fn frame(&mut self, frame: &Frame) -> Result<()> {
+        frame.check()?;
+        let offset = self.len;
+        let mut record = encode_frame_head(frame);
+        let head = record.len();
+        // One write for a small record, so that a kill leaves it whole or not at all.
+        if frame.stored.len() <= 64 << 10 {
+            record.extend_from_slice(&frame.stored);
+            self.append(&record)?;
+        } else {
+            self.append(&record)?;
+            self.append(&frame.stored)?;
+        }
+        self.table.frame(offset, head, frame);
+        Ok(())
+    }
+
+    /// Appends a manifest whose chunks are all in this pack or in the store.
+    pub(crate) fn manifest(&mut self, manifest: &Manifest) -> Result<()> {
+        let offset = self.len;
+        let record = encode_manifest(manifest)?;
+        self.append(&record)?;
+        self.table.lob(LobEntry {
+            id: manifest.id,
+            size: manifest.size,
+            offset,
+            len: record.len() as u32,
+        });
+        Ok(())
+    }
+
+    /// Bytes written so far.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether it is time to seal this pack and begin another.
+    pub(crate) fn is_full(&self) -> bool {
+        self.len >= PACK_SOFT || self.table.entries() >= PACK_ENTRIES_MAX / 4
+    }
+
+    /// Makes what was appended durable.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.file.sync().map_err(Error::at(&self.path))
+    }
+
+    /// Removes the file again.
+    pub(crate) fn discard(self) -> Result<()> {
+        self.disk.remove(&self.path).map_err(Error::at(&self.path))
+    }
+
+    /// Closes the pack with its table, writes the table beside it, and syncs both.
+    pub(crate) fn seal(mut self) -> Result<Sealed> {
+        let table = std::mem::take(&mut self.table).encode(&self.nonce);
+        let mut tail = Vec::with_capacity(table.len() + 24);
+        tail.extend_from_slice(&table);
+        tail.extend_from_slice(&self.len.to_le_bytes());
+        tail.extend_from_slice(&(table.len() as u64).to_le_bytes());
+        tail.extend_from_slice(TRAILER_MAGIC);
+        self.append(&tail)?;
+        self.sync()?;
+        let table_path = self.path.with_extension("idx");
+        let file = self
+            .disk
+            .create(&table_path)
+            .map_err(Error::at(&table_path))?;
+        file.append(&table).map_err(Error::at(&table_path))?;
+        file.sync().map_err(Error::at(&table_path))?;
+        Ok(Sealed {
+            id: self.hasher.finalize().into(),
+            len: self.len,
+            pack: self.path,
+            table: table_path,
+        })
+    }
+}

@@ -1,0 +1,440 @@
+//! Reading lobs and frames: located, decoded and verified on all cores, in bounded windows.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::ops::Range;
+use std::sync::mpsc;
+
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::frame::{Codec, Frame, decode, verify_chunk};
+use crate::id::{ChunkId, LobId, PackId};
+use crate::limits::{CHUNK_MAX, DELTA_DEPTH_MAX, READ_WINDOW};
+use crate::manifest::{Manifest, Parts};
+use crate::pack::{self, ChunkEntry, FrameEntry};
+use crate::progress::Progress;
+use crate::store::Store;
+use crate::view::Place;
+
+/// Chunks of one frame that are read together.
+struct Group {
+    place: Place<FrameEntry>,
+    chunks: Vec<ChunkEntry>,
+}
+
+/// Decoded bytes and the parts of them that were asked for, in order.
+struct Decoded {
+    raw: Vec<u8>,
+    parts: Vec<Range<usize>>,
+}
+
+impl Store {
+    /// Writes the whole content of a lob to `out`, decoding and verifying on all cores ahead of it.
+    /// Every chunk is verified before it is written; the hash of the whole is checked at the end, so
+    /// the output counts only when this returns `Ok`, which is its length. A lob of up to 8 MiB is
+    /// verified whole before its first byte is written.
+    pub fn write_to(
+        &self,
+        id: &LobId,
+        out: &mut dyn Write,
+        progress: &dyn Progress,
+    ) -> Result<u64> {
+        let manifest = self.manifest(id)?.ok_or(Error::NoLob(*id))?;
+        let written = self.write_manifest(&manifest, out, progress)?;
+        progress.lob();
+        Ok(written)
+    }
+
+    /// Writes what a manifest lists, and checks that it is the lob that it names.
+    pub(crate) fn write_manifest(
+        &self,
+        manifest: &Manifest,
+        out: &mut dyn Write,
+        progress: &dyn Progress,
+    ) -> Result<u64> {
+        let mut hasher = blake3::Hasher::new();
+        if manifest.size <= READ_WINDOW as u64 {
+            let mut whole = Vec::with_capacity(manifest.size as usize);
+            self.each_window(manifest, &mut |chunks| {
+                for decoded in self.decode_window(&chunks)? {
+                    decoded
+                        .parts
+                        .iter()
+                        .for_each(|part| whole.extend_from_slice(&decoded.raw[part.clone()]));
+                }
+                Ok(())
+            })?;
+            let _ = hasher.update(&whole);
+            check_whole(manifest, &hasher, whole.len() as u64)?;
+            out.write_all(&whole).map_err(Error::Sink)?;
+            progress.bytes(whole.len() as u64);
+            return Ok(manifest.size);
+        }
+        let mut written = 0;
+        self.decode_ahead(manifest, &mut |decoded| {
+            for part in &decoded.parts {
+                let bytes = &decoded.raw[part.clone()];
+                let _ = hasher.update(bytes);
+                out.write_all(bytes).map_err(Error::Sink)?;
+                written += bytes.len() as u64;
+                progress.bytes(bytes.len() as u64);
+            }
+            if progress.cancelled() {
+                Err(Error::Interrupted)
+            } else {
+                Ok(())
+            }
+        })?;
+        check_whole(manifest, &hasher, written)?;
+        Ok(written)
+    }
+
+    /// Calls `each` for the decoded bytes of a lob in order, while a thread decodes the next window.
+    fn decode_ahead(
+        &self,
+        manifest: &Manifest,
+        each: &mut dyn FnMut(&Decoded) -> Result<()>,
+    ) -> Result<()> {
+        std::thread::scope(|scope| {
+            let (sender, receiver) = mpsc::sync_channel::<Vec<Decoded>>(1);
+            let ahead = scope.spawn(move || {
+                self.each_window(manifest, &mut |chunks| {
+                    // A closed channel means that the writing side has failed and says why.
+                    sender
+                        .send(self.decode_window(&chunks)?)
+                        .map_err(|_| Error::Interrupted)
+                })
+            });
+            for window in receiver {
+                window.iter().try_for_each(&mut *each)?;
+            }
+            ahead
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    /// Bytes `offset .. offset + len` of a lob, cut at its end. Chunks are verified, the whole is not.
+    pub fn read_range(&self, id: &LobId, offset: u64, len: usize) -> Result<Vec<u8>> {
+        let manifest = self.manifest(id)?.ok_or(Error::NoLob(*id))?;
+        let end = manifest.size.min(offset.saturating_add(len as u64));
+        let mut out = Vec::new();
+        let mut at = 0;
+        self.each_run(&manifest, offset..end, &mut |start, chunks| {
+            at = start;
+            for &(id, len) in chunks {
+                let next = at + u64::from(len);
+                if next > offset && at < end {
+                    let bytes = self.chunk(&id)?;
+                    let from = offset.saturating_sub(at) as usize;
+                    let to = (end.min(next) - at) as usize;
+                    out.extend_from_slice(bytes.get(from..to).unwrap_or_default());
+                }
+                at = next;
+            }
+            Ok(())
+        })?;
+        Ok(out)
+    }
+
+    /// Calls `each` with the offset and the chunks of each run of a manifest that touches `range`.
+    pub(crate) fn each_run(
+        &self,
+        manifest: &Manifest,
+        range: Range<u64>,
+        each: &mut dyn FnMut(u64, &[(ChunkId, u32)]) -> Result<()>,
+    ) -> Result<()> {
+        match &manifest.parts {
+            Parts::Chunks(chunks) => each(0, chunks),
+            Parts::Segments(segments) => {
+                let mut at = 0;
+                for segment in segments {
+                    let next = at + segment.bytes;
+                    if next > range.start && at < range.end {
+                        each(at, &segment.decode_list(&self.chunk(&segment.id)?)?)?;
+                    }
+                    at = next;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Calls `each` with all chunks of a lob in order, a bounded number of bytes at a time.
+    pub(crate) fn each_window(
+        &self,
+        manifest: &Manifest,
+        each: &mut dyn FnMut(Vec<(ChunkId, u32)>) -> Result<()>,
+    ) -> Result<()> {
+        let mut window = Vec::new();
+        let mut bytes = 0;
+        self.each_run(manifest, 0..manifest.size, &mut |_, chunks| {
+            for &(id, len) in chunks {
+                window.push((id, len));
+                bytes += len as usize;
+                if bytes >= READ_WINDOW {
+                    bytes = 0;
+                    each(std::mem::take(&mut window))?;
+                }
+            }
+            Ok(())
+        })?;
+        if window.is_empty() {
+            Ok(())
+        } else {
+            each(window)
+        }
+    }
+
+    /// The verified bytes of one chunk.
+    pub fn chunk(&self, id: &ChunkId) -> Result<Vec<u8>> {
+        self.chunk_at_depth(id, 0)
+    }
+
+    fn chunk_at_depth(&self, id: &ChunkId, depth: u8) -> Result<Vec<u8>> {
+        let place = self.place(id)?;
+        let group = group_of(&place)?;
+        let raw = self.decode_frame(&group.place, depth)?;
+        let part = range_of(&place.entry);
+        let bytes = raw
+            .get(part)
+            .ok_or_else(|| Error::damaged(id, "its frame is too short"))?;
+        verify_chunk(id, bytes)?;
+        Ok(bytes.to_vec())
+    }
+
+    fn place(&self, id: &ChunkId) -> Result<Place<ChunkEntry>> {
+        match self.view().chunk(self.packs(), id)? {
+            Some(place) => Ok(place),
+            None => {
+                let _ = self.refresh()?;
+                self.view()
+                    .chunk(self.packs(), id)?
+                    .ok_or(Error::NoChunk(*id))
+            }
+        }
+    }
+
+    /// Decodes a frame; its chunks are not verified yet. `depth` counts the frames that were opened
+    /// for the sake of this one, so that a cycle of bases ends.
+    fn decode_frame(&self, place: &Place<FrameEntry>, depth: u8) -> Result<Vec<u8>> {
+        let file = self.packs().file(&place.pack)?;
+        let path = self.packs().path(&place.pack);
+        let stored = pack::read_frame_payload(file.as_ref(), &path, &place.entry)?;
+        self.decode_stored(place.entry.codec, stored, place.entry.raw as usize, || {
+            if depth >= DELTA_DEPTH_MAX {
+                return Err(Error::damaged(
+                    path.display(),
+                    "a frame whose bases are too deep",
+                ));
+            }
+            let bases = place.table.bases(&place.entry);
+            bases
+                .iter()
+                .map(|base| self.chunk_at_depth(base, depth + 1))
+                .collect()
+        })
+    }
+
+    fn decode_stored(
+        &self,
+        codec: Codec,
+        stored: Vec<u8>,
+        raw_len: usize,
+        bases: impl FnOnce() -> Result<Vec<Vec<u8>>>,
+    ) -> Result<Vec<u8>> {
+        match codec {
+            Codec::Raw if stored.len() == raw_len => Ok(stored),
+            Codec::Raw | Codec::Zstd => decode(codec, &stored, raw_len, &[]),
+            Codec::ZstdPrefix => decode(codec, &stored, raw_len, &bases()?.concat()),
+        }
+    }
+
+    /// Fails unless every chunk of a frame from elsewhere hashes to its id. The bases of a delta
+    /// frame must be in this store already.
+    pub(crate) fn verify_frame(&self, frame: &Frame) -> Result<()> {
+        if frame.bases.is_empty() {
+            return frame.verify_plain();
+        }
+        frame.check()?;
+        let bases: Result<Vec<_>> = frame.bases.iter().map(|base| self.chunk(base)).collect();
+        let raw = decode(
+            frame.codec,
+            &frame.stored,
+            frame.raw_len(),
+            &bases?.concat(),
+        )?;
+        let mut at = 0;
+        frame.chunks.iter().try_for_each(|(id, len)| {
+            at += *len as usize;
+            verify_chunk(id, &raw[at - *len as usize..at])
+        })
+    }
+
+    /// Decodes and verifies the chunks of a window in parallel; the results are in order.
+    fn decode_window(&self, chunks: &[(ChunkId, u32)]) -> Result<Vec<Decoded>> {
+        let mut groups: Vec<Group> = Vec::new();
+        for (id, len) in chunks {
+            let place = self.place(id)?;
+            if place.entry.len != *len {
+                return Err(Error::damaged(
+                    format!("chunk {id}"),
+                    "it has another length than listed",
+                ));
+            }
+            match groups.last_mut() {
+                Some(group) if group.holds(&place) => group.chunks.push(place.entry),
+                _ => groups.push(group_of(&place)?),
+            }
+        }
+        groups
+            .par_iter()
+            .map(|group| self.decode_group(group))
+            .collect()
+    }
+
+    fn decode_group(&self, group: &Group) -> Result<Decoded> {
+        let raw = self.decode_frame(&group.place, 0)?;
+        let parts: Vec<_> = group.chunks.iter().map(range_of).collect();
+        for (chunk, part) in group.chunks.iter().zip(&parts) {
+            let bytes = raw.get(part.clone()).ok_or_else(|| {
+                Error::damaged(format!("chunk {}", chunk.id), "its frame is too short")
+            })?;
+            verify_chunk(&chunk.id, bytes)?;
+        }
+        Ok(Decoded { raw, parts })
+    }
+
+    /// Calls `each` for frames that together hold all of `chunks` (which the store must hold), in
+    /// the order of the packs, reading on all cores and never holding more than a bounded window.
+    /// Frames are as stored; one of which less than half is asked for, and one that needs bases,
+    /// comes newly made of just what is asked for. Chunks of frames as stored are not verified:
+    /// [`Writer::add_frame`](crate::Writer::add_frame) does that.
+    pub fn each_frame(
+        &self,
+        chunks: &[ChunkId],
+        each: &mut dyn FnMut(Frame) -> Result<()>,
+    ) -> Result<()> {
+        let groups = self.group_by_frame(chunks)?;
+        std::thread::scope(|scope| {
+            let (sender, receiver) = mpsc::sync_channel::<Vec<Frame>>(1);
+            let ahead = scope.spawn(move || {
+                for window in windows(&groups) {
+                    let frames: Result<_> = window.par_iter().map(|g| self.frame_of(g)).collect();
+                    sender.send(frames?).map_err(|_| Error::Interrupted)?;
+                }
+                Ok(())
+            });
+            for frames in receiver {
+                frames.into_iter().try_for_each(&mut *each)?;
+            }
+            ahead
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    fn group_by_frame(&self, chunks: &[ChunkId]) -> Result<Vec<Group>> {
+        let mut groups: HashMap<(PackId, u64), Group> = HashMap::new();
+        for id in chunks {
+            let place = self.place(id)?;
+            let group = group_of(&place)?;
+            match groups.entry((place.pack, group.place.entry.offset)) {
+                std::collections::hash_map::Entry::Occupied(mut there) => {
+                    there.get_mut().chunks.push(place.entry);
+                }
+                std::collections::hash_map::Entry::Vacant(free) => {
+                    let _ = free.insert(group);
+                }
+            }
+        }
+        let mut groups: Vec<_> = groups.into_values().collect();
+        groups.sort_by_key(|g| (g.place.pack, g.place.entry.offset));
+        for group in &mut groups {
+            group.chunks.sort_by_key(|chunk| chunk.offset);
+            group.chunks.dedup_by_key(|chunk| chunk.offset);
+        }
+        Ok(groups)
+    }
+
+    fn frame_of(&self, group: &Group) -> Result<Frame> {
+        let wanted: usize = group.chunks.iter().map(|chunk| chunk.len as usize).sum();
+        if group.place.entry.bases == 0 && 2 * wanted >= group.place.entry.raw as usize {
+            let file = self.packs().file(&group.place.pack)?;
+            let path = self.packs().path(&group.place.pack);
+            return pack::read_frame(file.as_ref(), &path, &group.place.entry);
+        }
+        let decoded = self.decode_group(group)?;
+        let raw = decoded
+            .parts
+            .iter()
+            .flat_map(|part| &decoded.raw[part.clone()])
+            .copied()
+            .collect::<Vec<_>>();
+        Ok(Frame::plain(
+            group.chunks.iter().map(|c| (c.id, c.len)).collect(),
+            &raw,
+        ))
+    }
+}
+
+impl Group {
+    fn holds(&self, place: &Place<ChunkEntry>) -> bool {
+        self.place.pack == place.pack
+            && self
+                .chunks
+                .first()
+                .is_some_and(|chunk| chunk.frame == place.entry.frame)
+    }
+}
+
+fn group_of(place: &Place<ChunkEntry>) -> Result<Group> {
+    let entry = place
+        .table
+        .frame(place.entry.frame as usize)
+        .ok_or_else(|| Error::damaged(format!("chunk {}", place.entry.id), "it is in no frame"))?;
+    Ok(Group {
+        place: Place {
+            pack: place.pack,
+            table: place.table.clone(),
+            entry,
+        },
+        chunks: vec![place.entry],
+    })
+}
+
+fn range_of(chunk: &ChunkEntry) -> Range<usize> {
+    let start = chunk.offset as usize;
+    start..start + (chunk.len as usize).min(CHUNK_MAX)
+}
+
+/// Groups of which each holds about a window of stored bytes.
+fn windows(groups: &[Group]) -> impl Iterator<Item = &[Group]> {
+    let mut rest = groups;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let mut n = 0;
+        while n < rest.len() && bytes < READ_WINDOW {
+            bytes += rest
+                .get(n)
+                .map_or(0, |group| group.place.entry.stored as usize);
+            n += 1;
+        }
+        let (window, tail) = rest.split_at(n);
+        rest = tail;
+        (!window.is_empty()).then_some(window)
+    })
+}
+
+fn check_whole(manifest: &Manifest, hasher: &blake3::Hasher, len: u64) -> Result<()> {
+    let found: LobId = hasher.finalize().into();
+    if found == manifest.id && len == manifest.size {
+        Ok(())
+    } else {
+        Err(Error::WrongContent {
+            expected: manifest.id,
+            found,
+        })
+    }
+}
