@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 
 use super::config::{Config, bad, canonical, number, truth};
 use super::error::{GitError, Result};
+use super::patterns::compile;
 
 /// A key of git's configuration that lob reads.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +63,8 @@ impl Kind {
                 Smudge::parse(value).is_some(),
                 "expected fetch, cached or pointer",
             ),
-            Kind::Patterns | Kind::Text => (std::str::from_utf8(value).is_ok(), "expected UTF-8"),
+            Kind::Patterns => return compile(key, &split(value)).map(drop),
+            Kind::Text => (std::str::from_utf8(value).is_ok(), "expected UTF-8"),
         };
         good.then_some(())
             .ok_or_else(|| bad(key.as_bytes(), value, why))
@@ -283,16 +285,17 @@ fn prune_window(config: &Config, fetch: Window) -> Result<Window> {
 }
 
 fn patterns(config: &Config, key: &str) -> Vec<String> {
-    let mut patterns = Vec::new();
-    for value in config.get_all(key) {
-        let text = String::from_utf8_lossy(value);
-        let parts = text
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty());
-        patterns.extend(parts.map(str::to_string));
-    }
-    patterns
+    config.get_all(key).flat_map(split).collect()
+}
+
+/// The patterns of one value, which commas divide.
+fn split(value: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(value);
+    let parts = text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty());
+    parts.map(str::to_string).collect()
 }
 
 fn size(value: &[u8]) -> Option<u64> {

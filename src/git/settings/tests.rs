@@ -65,6 +65,7 @@ fn values_that_mean_nothing_are_refused_by_name() {
         ("lob.populate=-1", "lob.populate"),
         ("lob.bwlimit=-1", "lob.bwlimit"),
         ("lob.fetchrefsdays=-1", "lob.fetchRefsDays"),
+        ("lob.fetchinclude=a,b[", "lob.fetchInclude"),
         (
             "lob.fetchrefsdays=x lob.fetchrefsdays=1",
             "lob.fetchRefsDays",
