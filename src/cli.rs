@@ -3,6 +3,7 @@
 //! A verb is three lines here: its `mod`, its variant of [`Command`], its arm in [`Command::run`].
 
 mod completions;
+mod env;
 mod install;
 mod man;
 #[cfg(test)]
@@ -71,6 +72,7 @@ struct Global {
 enum Command {
     Install(install::Args),
     Uninstall(uninstall::Args),
+    Env(env::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -80,6 +82,7 @@ impl Command {
         match self {
             Command::Install(args) => install::run(args, ui),
             Command::Uninstall(args) => uninstall::run(args, ui),
+            Command::Env(args) => env::run(args, ui),
             Command::Completions(args) => completions::run(args, ui),
             Command::Man(args) => man::run(args, ui),
         }

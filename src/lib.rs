@@ -7,6 +7,8 @@
 
 mod cli;
 pub mod git;
+pub mod remote;
+pub mod sync;
 pub mod ui;
 
 use std::process::ExitCode;

@@ -5,6 +5,7 @@
     reason = "a test that cannot go on should say where"
 )]
 
+mod manners;
 mod store;
 mod support;
 mod tidy;

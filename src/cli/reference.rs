@@ -5,6 +5,7 @@ use std::fmt::Write;
 use clap::{Arg, Command, CommandFactory};
 
 use super::Cli;
+use crate::git::settings::KEYS;
 
 const HEAD: &str = "\
 # The command line
@@ -37,6 +38,17 @@ name ends in `_bytes`, its exact bytes in hexadecimal digits. Every verb may pri
 `NO_COLOR`, `CLICOLOR` and `CLICOLOR_FORCE` are honoured. `LOB_PROGRESS` is `off`, `bar` or `lines`.
 ";
 
+const SETTINGS: &str = "
+## Settings
+
+Settings are git's: `git config lob.smudge cached`, with `--global` for all repositories. Some may
+also stand in a committed file `.lobconfig`, in the same syntax, and hold for everybody who clones the
+repository; git's own configuration wins over it. `lob env` shows what holds and where it comes from.
+
+| setting | meaning | default | in .lobconfig |
+|---|---|---|---|
+";
+
 fn page() -> String {
     let mut lob = Cli::command();
     lob.build();
@@ -50,7 +62,21 @@ fn page() -> String {
         arguments(&mut page, &own);
         examples(&mut page, verb);
     }
+    settings(&mut page);
     page
+}
+
+fn settings(page: &mut String) {
+    page.push_str(SETTINGS);
+    for key in KEYS {
+        let default = match key.default {
+            "" => "not set".to_owned(),
+            default => default.to_owned(),
+        };
+        let tracked = if key.tracked { "yes" } else { "no" };
+        let (name, doc) = (key.name, key.doc);
+        writeln!(page, "| `{name}` | {doc} | {default} | {tracked} |").expect("a String takes all");
+    }
 }
 
 fn section(page: &mut String, verb: &Command, level: usize) {

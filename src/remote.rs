@@ -1,0 +1,115 @@
+//! Stores somewhere else.
+//!
+//! [`Remote`] is what replication needs of a store, at the altitude of batches, so that a transport
+//! with a high round-trip time answers each call in one exchange. A store in a directory implements
+//! it directly, and so does the local store: a push and a fetch are one copy between two of them.
+//!
+//! A remote is never trusted: everything that arrives goes through [`Upload`], which verifies it.
+
+mod dir;
+mod error;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod url;
+
+use std::fmt;
+
+use lob_store::{ChunkId, Cursor, Frame, LobId, LobInfo, Manifest, StoreId};
+
+pub use dir::{Access, open_dir};
+pub use error::{Error, Result};
+pub use url::Location;
+
+/// What both sides of a replication can be asked.
+pub trait Remote: fmt::Debug + Send + Sync {
+    /// Where it is, for messages.
+    fn describe(&self) -> String;
+    /// The random id that the store got when it was made.
+    fn store_id(&self) -> StoreId;
+    /// Where its sequence of changes stands; an equal cursor later means an unchanged store.
+    fn cursor(&self) -> Result<Cursor>;
+    /// Takes in what others have published since.
+    fn refresh(&self) -> Result<()>;
+    /// For each id the length of the lob, or `None` where the store does not hold it.
+    fn sizes(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>>;
+    /// For each id whether the store holds that chunk.
+    fn has_chunks(&self, ids: &[ChunkId]) -> Result<Vec<bool>>;
+    /// For each id the manifest, or `None` where the store does not hold the lob.
+    fn manifests(&self, ids: &[LobId]) -> Result<Vec<Option<Manifest>>>;
+    /// Calls `each` with the bytes of each of `ids`, in their order. For the segments of long
+    /// manifests: few, and needed before the frames can be asked for.
+    fn each_chunk(
+        &self,
+        ids: &[ChunkId],
+        each: &mut dyn FnMut(ChunkId, &[u8]) -> Result<()>,
+    ) -> Result<()>;
+    /// Calls `each` for frames that together hold all of `ids`, in an order in which they can be
+    /// added. Stops at the first error of `each`.
+    fn each_frame(&self, ids: &[ChunkId], each: &mut dyn FnMut(Frame) -> Result<()>) -> Result<()>;
+    /// Calls `each` for every lob in the store, in no order, each once.
+    fn each_lob(&self, each: &mut dyn FnMut(LobInfo) -> Result<()>) -> Result<()>;
+    /// Starts receiving.
+    fn receive(&self) -> Result<Box<dyn Upload + '_>>;
+    /// Bytes that can still be stored there, where that can be told.
+    fn free_space(&self) -> Result<Option<u64>>;
+
+    /// BLAKE3 over those of `ids` that the store holds, each with its length, in the order given.
+    fn digest(&self, ids: &[LobId]) -> Result<Digest> {
+        let mut digest = Digester::default();
+        for (id, size) in ids.iter().zip(self.sizes(ids)?) {
+            if let Some(size) = size {
+                digest.add(&LobInfo { id: *id, size });
+            }
+        }
+        Ok(digest.finish())
+    }
+}
+
+/// The receiving end of a store. Nothing of it is visible to others before [`Upload::publish`].
+pub trait Upload: fmt::Debug {
+    /// Takes a frame. Every chunk in it is verified, at the latest in [`Upload::publish`].
+    fn add_frame(&mut self, frame: Frame) -> Result<()>;
+    /// Names a lob all of whose chunks are there. That they make it up is verified, at the latest
+    /// in [`Upload::publish`], unless this program has done so before.
+    fn add_manifest(&mut self, manifest: &Manifest, origin: Origin) -> Result<()>;
+    /// Makes all that was taken durable and visible. More can follow.
+    fn publish(&mut self) -> Result<()>;
+    /// Publishes and ends.
+    fn finish(self: Box<Self>) -> Result<()>;
+}
+
+/// Where a manifest comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// From this program's own store, which verified it when it came in.
+    Own,
+    /// From somebody else.
+    Foreign,
+}
+
+/// What two sides compare at the end of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digest(pub [u8; 32]);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Computes a [`Digest`].
+#[derive(Debug, Default)]
+pub struct Digester(blake3::Hasher);
+
+impl Digester {
+    /// One more lob.
+    pub fn add(&mut self, lob: &LobInfo) {
+        self.0.update(lob.id.as_bytes());
+        self.0.update(&lob.size.to_le_bytes());
+    }
+
+    /// The digest of all that was added.
+    pub fn finish(&self) -> Digest {
+        Digest(*self.0.finalize().as_bytes())
+    }
+}

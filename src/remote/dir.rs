@@ -1,0 +1,175 @@
+//! A store in a directory: on this machine, a mounted share, a USB disk.
+//!
+//! The local store is one too, so this is the whole of both sides of a copy between directories.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use lob_store::disk::{Disk, OsDisk};
+use lob_store::{ChunkId, Cursor, Frame, LobId, LobInfo, Manifest, Store, StoreId, Writer};
+
+use super::error::{Error, Result};
+use super::{Origin, Remote, Upload};
+
+/// What a directory is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Reading: nothing is ever created.
+    Read,
+    /// Receiving: a store is made where there is nothing yet and the directory above exists.
+    Write,
+}
+
+/// Opens the store in `dir`. `expected` is the store that was there before, where one was.
+///
+/// # Errors
+/// [`Error::NoStore`], [`Error::NoParent`] and [`Error::Gone`] where nothing is there;
+/// [`Error::OtherStore`] where another one is; [`lob_store::Error::Occupied`] where something is
+/// that is not a store.
+pub fn open_dir(dir: &Path, access: Access, expected: Option<StoreId>) -> Result<Store> {
+    let disk = Arc::new(OsDisk);
+    let store = if is_empty(disk.as_ref(), dir)? {
+        // An unmounted share looks like this. Making a new store in its place would hide that.
+        if let Some(expected) = expected {
+            return Err(Error::Gone {
+                path: dir.to_path_buf(),
+                expected,
+            });
+        }
+        if access == Access::Read {
+            return Err(Error::NoStore(dir.to_path_buf()));
+        }
+        if !dir.parent().is_some_and(Path::is_dir) {
+            return Err(Error::NoParent(dir.to_path_buf()));
+        }
+        Store::open_or_create(disk, dir)?
+    } else {
+        Store::open(disk, dir).map_err(|error| match error {
+            // The directory is not empty: this is somebody's, and stays as it is.
+            lob_store::Error::NotAStore(path) if access == Access::Write => {
+                lob_store::Error::Occupied(path)
+            }
+            error => error,
+        })?
+    };
+    match expected {
+        Some(expected) if expected != store.id() => Err(Error::OtherStore {
+            path: dir.to_path_buf(),
+            expected,
+            found: store.id(),
+        }),
+        _ => Ok(store),
+    }
+}
+
+fn is_empty(disk: &dyn Disk, dir: &Path) -> Result<bool> {
+    match disk.list(dir) {
+        Ok(entries) => Ok(entries.is_empty()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(lob_store::Error::at(dir)(error).into()),
+    }
+}
+
+impl Remote for Store {
+    fn describe(&self) -> String {
+        self.root().to_string_lossy().into_owned()
+    }
+
+    fn store_id(&self) -> StoreId {
+        self.id()
+    }
+
+    fn cursor(&self) -> Result<Cursor> {
+        Ok(Store::cursor(self)?)
+    }
+
+    fn refresh(&self) -> Result<()> {
+        Store::refresh(self)?;
+        Ok(())
+    }
+
+    fn sizes(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>> {
+        ids.iter()
+            .map(|id| Ok(self.lob(id)?.map(|lob| lob.size)))
+            .collect()
+    }
+
+    fn has_chunks(&self, ids: &[ChunkId]) -> Result<Vec<bool>> {
+        Ok(Store::has_chunks(self, ids)?)
+    }
+
+    fn manifests(&self, ids: &[LobId]) -> Result<Vec<Option<Manifest>>> {
+        ids.iter().map(|id| Ok(self.manifest(id)?)).collect()
+    }
+
+    fn each_chunk(
+        &self,
+        ids: &[ChunkId],
+        each: &mut dyn FnMut(ChunkId, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        for id in ids {
+            each(*id, &self.chunk(id)?)?;
+        }
+        Ok(())
+    }
+
+    fn each_frame(&self, ids: &[ChunkId], each: &mut dyn FnMut(Frame) -> Result<()>) -> Result<()> {
+        let mut failed = None;
+        let done = Store::each_frame(self, ids, &mut |frame| {
+            each(frame).map_err(|error| {
+                failed = Some(error);
+                lob_store::Error::Interrupted
+            })
+        });
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(done?),
+        }
+    }
+
+    fn each_lob(&self, each: &mut dyn FnMut(LobInfo) -> Result<()>) -> Result<()> {
+        let mut failed = None;
+        let done = Store::each_lob(self, &mut |lob| {
+            each(lob).map_err(|error| {
+                failed = Some(error);
+                lob_store::Error::Interrupted
+            })
+        });
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(done?),
+        }
+    }
+
+    fn receive(&self) -> Result<Box<dyn Upload + '_>> {
+        Ok(Box::new(self.writer()?))
+    }
+
+    fn free_space(&self) -> Result<Option<u64>> {
+        OsDisk
+            .free_space(self.root())
+            .map_err(|error| lob_store::Error::at(self.root())(error).into())
+    }
+}
+
+impl Upload for Writer<'_> {
+    fn add_frame(&mut self, frame: Frame) -> Result<()> {
+        Ok(Writer::add_frame(self, frame)?)
+    }
+
+    fn add_manifest(&mut self, manifest: &Manifest, origin: Origin) -> Result<()> {
+        match origin {
+            Origin::Own => Ok(self.add_own_manifest(manifest)?),
+            Origin::Foreign => Ok(Writer::add_manifest(self, manifest)?),
+        }
+    }
+
+    fn publish(&mut self) -> Result<()> {
+        Ok(Writer::publish(self)?)
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        Ok(Writer::finish(*self)?)
+    }
+}

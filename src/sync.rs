@@ -1,0 +1,20 @@
+//! Replication: which lobs are wanted where, the plan that brings them there, and its run.
+
+mod contact;
+mod error;
+pub mod ledger;
+pub mod pace;
+pub mod plan;
+mod retry;
+mod run;
+pub mod state;
+mod target;
+mod transfer;
+pub mod wanted;
+
+pub use error::{Error, Result};
+pub use pace::Pace;
+pub use plan::{Direction, Missing, Plan, Why};
+pub use run::{Report, Sides, carry_out, survey};
+pub use target::Target;
+pub use transfer::Cost;

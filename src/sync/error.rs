@@ -1,0 +1,109 @@
+//! What can go wrong in replication.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::git::GitError;
+use crate::remote;
+
+/// The result of every fallible operation of replication.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of replication.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No remote was named, and there is none that would be meant.
+    #[error("this repository has no remote")]
+    NoRemote,
+    /// The remote is not configured, and its name is no path or URL.
+    #[error("there is no remote {0:?}")]
+    UnknownRemote(String),
+    /// A git remote without a URL.
+    #[error("the remote {0:?} has no URL")]
+    NoUrl(String),
+    /// The git repository in which the store would be is not there.
+    #[error("there is no git repository at {}", .0.display())]
+    NoGitRepository(PathBuf),
+    /// The receiver has not enough room.
+    #[error("not enough room at {place}: {} MiB are needed, {} MiB are free", needed.div_ceil(1 << 20), free >> 20)]
+    NoSpace {
+        /// The receiver.
+        place: String,
+        /// Bytes that are needed.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
+    /// The proof at the end of a run failed.
+    #[error("{from} and {to} do not agree about what was moved")]
+    Differ {
+        /// The sender.
+        from: String,
+        /// The receiver.
+        to: String,
+    },
+    /// A push that cannot bring all that its commits reference.
+    #[error("{count} lobs that are to be pushed are neither here nor on {remote:?}{example}")]
+    Unsendable {
+        /// How many.
+        count: u64,
+        /// The remote.
+        remote: String,
+        /// The first of them, as part of the sentence.
+        example: String,
+    },
+    /// A line on the hook's stdin that is not git's.
+    #[error("not a line of git's pre-push hook: {0:?}")]
+    BadHookLine(String),
+    /// A file of lob's own memory.
+    #[error("{}: {source}", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A remote.
+    #[error(transparent)]
+    Remote(#[from] remote::Error),
+    /// Git.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The local store.
+    #[error(transparent)]
+    Store(#[from] lob_store::Error),
+}
+
+impl Error {
+    /// A closure for `map_err` that adds the path of a state file.
+    pub fn state(path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
+        let path = path.to_path_buf();
+        move |source| Error::State { path, source }
+    }
+
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Error::NoRemote => {
+                "name one: git remote add origin URL, or give a path or URL to lob".into()
+            }
+            Error::UnknownRemote(_) => {
+                "git remote -v lists them; a path begins with / or ./".into()
+            }
+            Error::NoUrl(name) => format!("set one: git config remote.{name}.lobUrl file:///path"),
+            Error::NoSpace { .. } => "make room there, or move less: --mode checkout".into(),
+            Error::Differ { .. } => {
+                "run it again; if that does not help, check both stores: lob fsck".into()
+            }
+            Error::Unsendable { .. } => {
+                "get them from another clone or remote (lob fetch REMOTE), or push the commits \
+                 without them: git push --no-verify"
+                    .into()
+            }
+            Error::Remote(error) => return error.hint(),
+            Error::Git(error) => return error.hint(),
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,204 @@
+//! What each remote store is known to hold: the commits all of whose lobs are there.
+//!
+//! A push scans only what is not reachable from these tips, so a new branch or tag on known commits
+//! costs no scan. The tips say nothing but what was once true; a store that went backwards, or
+//! another store, begins with an empty ledger.
+
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::io;
+
+use lob_store::{Cursor, StoreId};
+
+use super::state::State;
+use crate::git::Oid;
+
+/// Most tips that are kept; the oldest go first.
+const TIPS_MAX: usize = 1 << 17;
+const HEADING: &str = "lob ledger 1";
+
+/// The ledger of one remote store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ledger {
+    store: StoreId,
+    cursor: Cursor,
+    /// Oldest first.
+    tips: Vec<Oid>,
+    known: HashSet<Oid>,
+}
+
+impl Ledger {
+    /// An empty ledger.
+    pub fn new(store: StoreId) -> Ledger {
+        Ledger {
+            store,
+            cursor: Cursor::default(),
+            tips: Vec::new(),
+            known: HashSet::new(),
+        }
+    }
+
+    /// The ledger of `store`; an empty one where there is none that is whole.
+    pub fn load(state: &State, store: StoreId) -> Ledger {
+        state
+            .read(&file_name(store))
+            .and_then(|text| parse(&text, store))
+            .unwrap_or_else(|| Ledger::new(store))
+    }
+
+    /// Writes it down.
+    pub fn save(&self, state: &State) -> io::Result<()> {
+        let mut lines = format!(
+            "{HEADING}\nstore {}\ncursor {} ",
+            self.store, self.cursor.seq
+        );
+        for byte in self.cursor.hash {
+            // Writing to a String does not fail.
+            let _ = write!(lines, "{byte:02x}");
+        }
+        lines.push('\n');
+        for tip in &self.tips {
+            let _ = writeln!(lines, "tip {tip}");
+        }
+        state.write(&file_name(self.store), &lines)
+    }
+
+    /// Commits and tags that are on the remote with all their lobs and all their history.
+    pub fn tips(&self) -> &[Oid] {
+        &self.tips
+    }
+
+    /// Whether `oid` is one of the tips; its ancestors are known to git alone.
+    pub fn holds(&self, oid: &Oid) -> bool {
+        self.known.contains(oid)
+    }
+
+    /// Compares with where the store stands now. Forgets everything where the store has gone
+    /// backwards, as one that was restored from a backup has. Returns whether that was so.
+    pub fn meet(&mut self, now: Cursor) -> bool {
+        let same_place_other_chain = now.seq == self.cursor.seq && now.hash != self.cursor.hash;
+        let backwards = now.seq < self.cursor.seq || same_place_other_chain;
+        if backwards {
+            self.tips.clear();
+            self.known.clear();
+        }
+        self.cursor = now;
+        backwards
+    }
+
+    /// Adds `tips` as the newest, in place of `covered`, which are their ancestors. `now` is where
+    /// the store stands after all their lobs were seen in it.
+    pub fn record(&mut self, tips: &[Oid], covered: &HashSet<Oid>, now: Cursor) {
+        self.cursor = now;
+        let fresh: HashSet<&Oid> = tips.iter().collect();
+        self.tips
+            .retain(|tip| !covered.contains(tip) && !fresh.contains(tip));
+        let mut seen = HashSet::new();
+        self.tips
+            .extend(tips.iter().filter(|tip| seen.insert(**tip)));
+        let excess = self.tips.len().saturating_sub(TIPS_MAX);
+        self.tips.drain(..excess);
+        self.known = self.tips.iter().copied().collect();
+    }
+}
+
+fn file_name(store: StoreId) -> String {
+    format!("ledger-{store}")
+}
+
+fn parse(text: &str, store: StoreId) -> Option<Ledger> {
+    let mut lines = text.lines();
+    if lines.next()? != HEADING || lines.next()?.strip_prefix("store ")? != store.to_string() {
+        return None;
+    }
+    let (seq, hash) = lines.next()?.strip_prefix("cursor ")?.split_once(' ')?;
+    let cursor = Cursor {
+        seq: seq.parse().ok()?,
+        hash: crate::git::oid::hex(hash.as_bytes())?,
+    };
+    let tips = lines
+        .map(|line| Oid::from_hex(line.strip_prefix("tip ")?.as_bytes()))
+        .collect::<Option<Vec<Oid>>>()?;
+    Some(Ledger {
+        store,
+        cursor,
+        known: tips.iter().copied().collect(),
+        tips,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn oid(n: u8) -> Oid {
+        Oid::from_bytes(&[n; 20]).unwrap()
+    }
+
+    fn cursor(seq: u64, hash: u8) -> Cursor {
+        Cursor {
+            seq,
+            hash: [hash; 16],
+        }
+    }
+
+    fn store() -> StoreId {
+        StoreId::from_bytes([7; 32])
+    }
+
+    #[test]
+    fn it_comes_back_as_it_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::of(dir.path());
+        let mut ledger = Ledger::load(&state, store());
+        assert_eq!(ledger, Ledger::new(store()));
+        ledger.record(&[oid(1), oid(2)], &HashSet::new(), cursor(3, 9));
+        ledger.save(&state).unwrap();
+        assert_eq!(Ledger::load(&state, store()), ledger);
+        let other = StoreId::from_bytes([8; 32]);
+        assert_eq!(Ledger::load(&state, other), Ledger::new(other));
+    }
+
+    #[test]
+    fn damage_is_an_empty_ledger() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::of(dir.path());
+        let mut ledger = Ledger::new(store());
+        ledger.record(&[oid(1)], &HashSet::new(), cursor(3, 9));
+        ledger.save(&state).unwrap();
+        let path = dir.path().join("state").join(file_name(store()));
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("tip 01", "tip 02")).unwrap();
+        assert_eq!(Ledger::load(&state, store()), Ledger::new(store()));
+        for lines in ["", "lob ledger 2\n", "lob ledger 1\nstore x\n"] {
+            state.write(&file_name(store()), lines).unwrap();
+            assert_eq!(Ledger::load(&state, store()), Ledger::new(store()));
+        }
+    }
+
+    #[test]
+    fn a_descendant_takes_the_place_of_what_it_covers() {
+        let mut ledger = Ledger::new(store());
+        ledger.record(&[oid(1), oid(2)], &HashSet::new(), cursor(1, 1));
+        ledger.record(&[oid(3), oid(3)], &HashSet::from([oid(1)]), cursor(2, 2));
+        assert_eq!(ledger.tips(), [oid(2), oid(3)]);
+        assert!(ledger.holds(&oid(3)) && !ledger.holds(&oid(1)));
+    }
+
+    #[test]
+    fn a_store_that_went_backwards_is_known_to_hold_nothing() {
+        let mut start = Ledger::new(store());
+        start.record(&[oid(1)], &HashSet::new(), cursor(5, 1));
+        for (now, forgets) in [
+            (cursor(5, 1), false),
+            (cursor(9, 2), false),
+            (cursor(5, 2), true),
+            (cursor(4, 1), true),
+            (cursor(0, 0), true),
+        ] {
+            let mut ledger = start.clone();
+            assert_eq!(ledger.meet(now), forgets, "{now:?}");
+            assert_eq!(ledger.tips().is_empty(), forgets, "{now:?}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! How fast bytes may move: one token bucket that all workers of a run share.
+
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A limit in bytes a second, or none.
+#[derive(Debug)]
+pub struct Pace(Option<Bucket>);
+
+#[derive(Debug)]
+struct Bucket {
+    rate: u64,
+    /// When everything that was taken so far is paid for.
+    paid: Mutex<Instant>,
+}
+
+/// What may be taken at once after a pause.
+const BURST: Duration = Duration::from_millis(100);
+
+impl Pace {
+    /// No limit.
+    pub fn unlimited() -> Pace {
+        Pace(None)
+    }
+
+    /// At most `rate` bytes a second, over every span much longer than a tenth of one.
+    pub fn bytes_per_second(rate: u64) -> Pace {
+        Pace(Some(Bucket {
+            rate: rate.max(1),
+            paid: Mutex::new(Instant::now()),
+        }))
+    }
+
+    /// Waits until `bytes` more may move.
+    pub fn take(&self, bytes: u64) {
+        if let Some(bucket) = &self.0 {
+            thread::sleep(bucket.reserve(Instant::now(), bytes));
+        }
+    }
+}
+
+impl Bucket {
+    /// Takes `bytes` at the time `now`; returns how long to wait before moving them.
+    fn reserve(&self, now: Instant, bytes: u64) -> Duration {
+        let cost = Duration::from_secs_f64(bytes as f64 / self.rate as f64);
+        let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
+        let earliest = now.checked_sub(BURST).unwrap_or(now);
+        *paid = (*paid).max(earliest) + cost;
+        paid.saturating_duration_since(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_spreads_bytes_over_time() {
+        let Pace(Some(bucket)) = Pace::bytes_per_second(1000) else {
+            panic!("a limit was set");
+        };
+        let start = Instant::now() + Duration::from_secs(10);
+        let waits: Vec<_> = (0..4).map(|_| bucket.reserve(start, 500)).collect();
+        // A tenth of a second of burst, then half a second for each 500 bytes.
+        let expected = [400, 900, 1400, 1900].map(Duration::from_millis);
+        assert_eq!(waits, expected);
+        // Debts are paid by time passing, and a long pause saves up no more than the burst.
+        let later = start + Duration::from_secs(60);
+        assert_eq!(bucket.reserve(later, 500), Duration::from_millis(400));
+    }
+}

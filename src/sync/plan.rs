@@ -1,0 +1,169 @@
+//! What a run is going to do, as a value: a dry run prints it, a real run carries it out.
+
+use lob_store::{LobId, LobInfo};
+
+use super::transfer::{Cost, WINDOW_LOBS};
+use super::wanted::Want;
+use crate::remote::{Origin, Remote, Result};
+
+/// Which way lobs go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From here to the remote.
+    Push,
+    /// From the remote to here.
+    Pull,
+}
+
+impl Direction {
+    /// Whether the sender is this repository's own store.
+    pub fn origin(self) -> Origin {
+        match self {
+            Direction::Push => Origin::Own,
+            Direction::Pull => Origin::Foreign,
+        }
+    }
+
+    /// The word for events and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Direction::Push => "push",
+            Direction::Pull => "pull",
+        }
+    }
+}
+
+/// One direction of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Which way.
+    pub direction: Direction,
+    /// Lobs that the receiver lacks and the sender holds, in the order in which they go.
+    pub lobs: Vec<Want>,
+    /// Wanted lobs that the receiver holds already.
+    pub held: u64,
+    /// Wanted lobs that the receiver lacks and cannot get from this sender.
+    pub missing: Vec<Missing>,
+    /// What moving them takes, where it was worked out.
+    pub cost: Option<Cost>,
+}
+
+/// A wanted lob that cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// What was wanted.
+    pub want: Want,
+    /// Why it cannot be had.
+    pub why: Why,
+}
+
+/// Why a lob cannot be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Neither side holds it.
+    Nowhere,
+    /// A pointer gives it another length than it has.
+    OtherSize {
+        /// The length that it has.
+        found: u64,
+    },
+}
+
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Why::Nowhere => f.write_str("neither here nor there"),
+            Why::OtherSize { found } => {
+                write!(
+                    f,
+                    "the pointer gives a wrong size; the lob has {found} bytes"
+                )
+            }
+        }
+    }
+}
+
+impl Plan {
+    /// Nothing is wanted yet.
+    pub fn new(direction: Direction) -> Plan {
+        Plan {
+            direction,
+            lobs: Vec::new(),
+            held: 0,
+            missing: Vec::new(),
+            cost: None,
+        }
+    }
+
+    /// Plans to bring `wanted` from one store to another. Both are asked in batches.
+    pub fn make(
+        direction: Direction,
+        wanted: impl IntoIterator<Item = Want>,
+        from: &dyn Remote,
+        to: &dyn Remote,
+    ) -> Result<Plan> {
+        let mut plan = Plan::new(direction);
+        let mut wanted = wanted.into_iter();
+        loop {
+            let batch: Vec<Want> = wanted.by_ref().take(WINDOW_LOBS).collect();
+            if batch.is_empty() {
+                return Ok(plan);
+            }
+            plan.add(batch, from, to)?;
+        }
+    }
+
+    fn add(&mut self, batch: Vec<Want>, from: &dyn Remote, to: &dyn Remote) -> Result<()> {
+        let held = to.sizes(&ids(&batch))?;
+        let mut lacking = Vec::new();
+        for (want, held) in batch.into_iter().zip(held) {
+            match held {
+                None => lacking.push(want),
+                Some(size) if size == want.size => self.held += 1,
+                Some(found) => self.miss(want, Why::OtherSize { found }),
+            }
+        }
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        let offered = from.sizes(&ids(&lacking))?;
+        for (want, offered) in lacking.into_iter().zip(offered) {
+            match offered {
+                None => self.miss(want, Why::Nowhere),
+                Some(size) if size == want.size => self.lobs.push(want),
+                Some(found) => self.miss(want, Why::OtherSize { found }),
+            }
+        }
+        Ok(())
+    }
+
+    fn miss(&mut self, want: Want, why: Why) {
+        self.missing.push(Missing { want, why });
+    }
+
+    /// Whether there is nothing to move. Something may be missing all the same.
+    pub fn is_empty(&self) -> bool {
+        self.lobs.is_empty()
+    }
+
+    /// Bytes that the lobs to move have as whole files.
+    pub fn size(&self) -> u64 {
+        self.lobs.iter().map(|want| want.size).sum()
+    }
+
+    /// The lobs to move.
+    pub fn ids(&self) -> Vec<LobId> {
+        ids(&self.lobs)
+    }
+
+    /// The lobs to move, with their sizes, sorted by id.
+    pub fn sorted(&self) -> Vec<LobInfo> {
+        let mut lobs: Vec<LobInfo> = self.lobs.iter().map(Want::info).collect();
+        lobs.sort_unstable_by_key(|lob| lob.id);
+        lobs
+    }
+}
+
+fn ids(wants: &[Want]) -> Vec<LobId> {
+    wants.iter().map(|want| want.id).collect()
+}

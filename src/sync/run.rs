@@ -1,0 +1,175 @@
+//! Carrying a plan out: space, transfer, proof, report.
+
+use std::time::{Duration, Instant};
+
+use lob_store::{LobId, LobInfo, Progress};
+
+use super::error::{Error, Result};
+use super::pace::Pace;
+use super::plan::{Direction, Plan};
+use super::transfer::{Moved, Transfer, WINDOW_LOBS};
+use crate::remote::{Digest, Remote};
+
+/// Bytes that a transfer leaves free at the receiver: a full disk stops more than lob.
+const RESERVE: u64 = 64 << 20;
+
+/// The two stores of a run.
+#[derive(Clone, Copy)]
+pub struct Sides<'a> {
+    /// The store of this repository.
+    pub local: &'a dyn Remote,
+    /// The other one.
+    pub remote: &'a dyn Remote,
+}
+
+impl<'a> Sides<'a> {
+    /// The sender and the receiver.
+    pub fn ends(self, direction: Direction) -> (&'a dyn Remote, &'a dyn Remote) {
+        match direction {
+            Direction::Push => (self.local, self.remote),
+            Direction::Pull => (self.remote, self.local),
+        }
+    }
+}
+
+/// What a run did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Which way.
+    pub direction: Direction,
+    /// Lobs that moved.
+    pub lobs: u64,
+    /// Their bytes as whole files.
+    pub size: u64,
+    /// Chunks that moved.
+    pub chunks: u64,
+    /// Bytes of frames that moved.
+    pub bytes: u64,
+    /// How long it took.
+    pub time: Duration,
+    /// What both sides computed over the lobs that were to be moved; `None` where none were.
+    pub digest: Option<Digest>,
+    /// Lobs that the sender held when the plan was made and no more when they were to go.
+    pub vanished: Vec<LobId>,
+}
+
+impl Report {
+    /// Bytes that did not have to move, against copying whole files.
+    pub fn saved(&self) -> u64 {
+        self.size.saturating_sub(self.bytes)
+    }
+}
+
+/// Works out what the plan takes, for those who want to know before.
+pub fn survey(plan: &mut Plan, sides: Sides) -> Result<()> {
+    let (from, to) = sides.ends(plan.direction);
+    let transfer = Transfer {
+        from,
+        to,
+        origin: plan.direction.origin(),
+        pace: &Pace::unlimited(),
+        progress: &(),
+    };
+    plan.cost = Some(transfer.cost(&plan.ids())?);
+    Ok(())
+}
+
+/// Carries a plan out and proves that it was: at the end both sides compute a digest over what was
+/// to be moved as each of them holds it.
+///
+/// # Errors
+/// [`Error::NoSpace`] before anything moves; [`Error::Differ`] where the proof fails. A run that
+/// was cut can be made again, and moves only the rest.
+pub fn carry_out(
+    plan: &mut Plan,
+    sides: Sides,
+    pace: &Pace,
+    progress: &dyn Progress,
+) -> Result<Report> {
+    let started = Instant::now();
+    let (from, to) = sides.ends(plan.direction);
+    check_space(plan, sides)?;
+    let transfer = Transfer {
+        from,
+        to,
+        origin: plan.direction.origin(),
+        pace,
+        progress,
+    };
+    let moved = transfer.run(&plan.ids())?;
+    let digest = prove(plan, &moved, from, to)?;
+    Ok(Report {
+        direction: plan.direction,
+        lobs: moved.lobs.len() as u64,
+        size: moved.size(),
+        chunks: moved.chunks,
+        bytes: moved.bytes,
+        time: started.elapsed(),
+        digest,
+        vanished: moved.vanished,
+    })
+}
+
+fn check_space(plan: &mut Plan, sides: Sides) -> Result<()> {
+    let (_, to) = sides.ends(plan.direction);
+    if plan.is_empty() {
+        return Ok(());
+    }
+    let Some(free) = to.free_space()? else {
+        return Ok(());
+    };
+    // Most of the time not even whole files would fill the disk, and nothing need be counted.
+    if free >= plan.size().saturating_add(RESERVE) {
+        return Ok(());
+    }
+    if plan.cost.is_none() {
+        survey(plan, sides)?;
+    }
+    let raw = plan.cost.unwrap_or_default().bytes;
+    // Tables and headers take under 1/64 of what they describe.
+    let needed = raw.saturating_add(raw / 64).saturating_add(RESERVE);
+    if free >= needed {
+        return Ok(());
+    }
+    Err(Error::NoSpace {
+        place: to.describe(),
+        needed,
+        free,
+    })
+}
+
+/// Compares what the two sides hold of what was to be moved, by what each of them says now.
+fn prove(plan: &Plan, moved: &Moved, from: &dyn Remote, to: &dyn Remote) -> Result<Option<Digest>> {
+    if plan.is_empty() {
+        return Ok(None);
+    }
+    from.refresh()?;
+    to.refresh()?;
+    let vanished: std::collections::HashSet<&LobId> = moved.vanished.iter().collect();
+    let mut lobs: Vec<LobInfo> = plan.sorted();
+    lobs.retain(|lob| !vanished.contains(&lob.id));
+    let mut all = blake3::Hasher::new();
+    for window in lobs.chunks(WINDOW_LOBS) {
+        let ids: Vec<LobId> = window.iter().map(|lob| lob.id).collect();
+        let (sent, received) = (from.digest(&ids)?, to.digest(&ids)?);
+        if sent != received || sent != expected(window) {
+            return Err(Error::Differ {
+                from: from.describe(),
+                to: to.describe(),
+            });
+        }
+        all.update(&sent.0);
+    }
+    Ok(Some(Digest(*all.finalize().as_bytes())))
+}
+
+fn expected(lobs: &[LobInfo]) -> Digest {
+    let mut digest = crate::remote::Digester::default();
+    for lob in lobs {
+        digest.add(lob);
+    }
+    digest.finish()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+use super::*;
+use crate::remote::fixture::Memory;
+use crate::sync::plan::Why;
+use crate::sync::wanted::Want;
+
+fn want(lob: LobInfo, path: &str) -> Want {
+    Want {
+        id: lob.id,
+        size: lob.size,
+        path: path.as_bytes().into(),
+    }
+}
+
+fn plan(local: &Memory, remote: &Memory, wanted: &[Want]) -> Plan {
+    let sides = Sides { local, remote };
+    let (from, to) = sides.ends(Direction::Push);
+    Plan::make(Direction::Push, wanted.to_vec(), from, to).unwrap()
+}
+
+#[test]
+fn a_plan_tells_what_moves_what_is_there_and_what_cannot_be_had() {
+    let (local, remote) = (Memory::default(), Memory::default());
+    let new = local.add(b"new");
+    let old = local.add(b"old");
+    remote.add(b"old");
+    let far = remote.add(b"only far");
+    let nowhere = LobInfo {
+        id: LobId::of(b"x"),
+        size: 1,
+    };
+    let wrong = LobInfo { size: 9, ..new };
+    let all = [new, old, far, nowhere, wrong].map(|lob| want(lob, "a"));
+    let plan = plan(&local, &remote, &all);
+    assert_eq!(plan.lobs, [want(new, "a")]);
+    assert_eq!(plan.held, 2);
+    let why: Vec<Why> = plan.missing.iter().map(|missing| missing.why).collect();
+    assert_eq!(why, [Why::Nowhere, Why::OtherSize { found: 3 }]);
+}
+
+#[test]
+fn what_was_planned_is_what_moves_and_both_sides_prove_it() {
+    let (local, remote) = (Memory::default(), Memory::default());
+    let wanted: Vec<Want> = (0..9_u8)
+        .map(|n| want(local.add(&[n; 100]), &format!("{n}")))
+        .collect();
+    let sides = Sides {
+        local: &local,
+        remote: &remote,
+    };
+    let mut plan = plan(&local, &remote, &wanted);
+    survey(&mut plan, sides).unwrap();
+    let cost = plan.cost.unwrap();
+    let pace = Pace::unlimited();
+    let report = carry_out(&mut plan, sides, &pace, &()).unwrap();
+    assert_eq!((report.lobs, report.size), (9, 900));
+    // Each lob is six times the same chunk and a shorter one.
+    assert_eq!((report.chunks, report.bytes), (cost.chunks, cost.bytes));
+    assert_eq!(report.bytes, 9 * 20);
+    assert_eq!(report.saved(), 900 - 180);
+    assert!(report.digest.is_some());
+    assert!(self::plan(&local, &remote, &wanted).is_empty());
+}
+
+#[test]
+fn a_full_receiver_is_noticed_before_anything_moves() {
+    let local = Memory::default();
+    let lob = local.add(&[1; 1000]);
+    for (free, fits) in [
+        (RESERVE, false),
+        (RESERVE + 100, true),
+        (RESERVE + 1000, true),
+    ] {
+        let remote = Memory {
+            free: Some(free),
+            ..Memory::default()
+        };
+        let sides = Sides {
+            local: &local,
+            remote: &remote,
+        };
+        let mut plan = plan(&local, &remote, &[want(lob, "a")]);
+        let done = carry_out(&mut plan, sides, &Pace::unlimited(), &());
+        match done {
+            Ok(_) => assert!(fits),
+            Err(Error::NoSpace { free: found, .. }) => {
+                assert!(!fits && found == free);
+                assert_eq!(remote.count("receive"), 0);
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}

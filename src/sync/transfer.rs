@@ -1,0 +1,285 @@
+//! Copying lobs from one store to another.
+//!
+//! Work goes in windows, so that memory stays flat in the number and the size of lobs: manifests
+//! of a window, the chunks that the other side lacks, their frames in order, then the manifests,
+//! then publishing. What a cut run has published stays, and the next run sends only the rest.
+
+use lob_store::{ChunkId, LobId, LobInfo, Manifest, Parts, Progress, Segment};
+
+use super::pace::Pace;
+use super::retry::retrying;
+use crate::remote::{Error, Origin, Remote, Result, Upload};
+
+/// Most lobs in one window.
+pub const WINDOW_LOBS: usize = 4096;
+/// Chunks after which a run of frames is asked for: about 2 GiB of content, 2 MiB of ids.
+const WINDOW_CHUNKS: usize = 32 << 10;
+/// Segments of a long manifest that are read at once: at most 64 Ki chunks.
+const WINDOW_SEGMENTS: usize = 64;
+
+/// Takes a run of chunks with their lengths.
+type SendRun<'a> = dyn FnMut(&[(ChunkId, u32)]) -> Result<()> + 'a;
+
+/// What a copy did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Lobs that the receiver has now and lacked before.
+    pub lobs: Vec<LobInfo>,
+    /// Chunks that moved.
+    pub chunks: u64,
+    /// Bytes of frames that moved.
+    pub bytes: u64,
+    /// Asked for, but not held by the sender any more.
+    pub vanished: Vec<LobId>,
+}
+
+impl Moved {
+    /// Bytes that the lobs hold as whole files.
+    pub fn size(&self) -> u64 {
+        self.lobs.iter().map(|lob| lob.size).sum()
+    }
+
+    /// Adds what another copy did.
+    pub fn merge(&mut self, other: Moved) {
+        self.lobs.extend(other.lobs);
+        self.chunks += other.chunks;
+        self.bytes += other.bytes;
+        self.vanished.extend(other.vanished);
+    }
+}
+
+/// What a copy would do, in chunks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Chunks that the receiver lacks.
+    pub chunks: u64,
+    /// Their bytes before compression.
+    pub bytes: u64,
+}
+
+/// A copy from one store to another.
+#[derive(Clone, Copy)]
+pub struct Transfer<'a> {
+    /// The sender.
+    pub from: &'a dyn Remote,
+    /// The receiver.
+    pub to: &'a dyn Remote,
+    /// Whether the sender is this repository's own store.
+    pub origin: Origin,
+    /// How fast.
+    pub pace: &'a Pace,
+    /// Who listens.
+    pub progress: &'a dyn Progress,
+}
+
+impl Transfer<'_> {
+    /// Copies `lobs`, which the receiver lacks. Each window is tried again on transient errors.
+    ///
+    /// # Errors
+    /// The first that lasts. What was published until then stays.
+    pub fn run(&self, lobs: &[LobId]) -> Result<Moved> {
+        let mut moved = Moved::default();
+        for window in lobs.chunks(WINDOW_LOBS) {
+            moved.merge(retrying(|| self.window(window))?);
+        }
+        Ok(moved)
+    }
+
+    /// What [`Transfer::run`] would have to move. A chunk that two lobs share counts once.
+    pub fn cost(&self, lobs: &[LobId]) -> Result<Cost> {
+        let mut cost = Cost::default();
+        let mut counted = Counted::default();
+        let silent = Transfer {
+            progress: &(),
+            ..*self
+        };
+        for window in lobs.chunks(WINDOW_LOBS) {
+            let manifests = silent.manifests(window)?.0;
+            silent.each_run(&manifests, &mut |lacking| {
+                for (id, len) in lacking {
+                    if counted.first_time(id) {
+                        cost.chunks += 1;
+                        cost.bytes += u64::from(*len);
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(cost)
+    }
+
+    fn window(&self, window: &[LobId]) -> Result<Moved> {
+        let (manifests, vanished) = self.manifests(window)?;
+        let mut moved = Moved {
+            vanished,
+            ..Moved::default()
+        };
+        let mut upload = self.to.receive()?;
+        let mut runs = 0;
+        self.each_run(&manifests, &mut |lacking| {
+            // The receiver is asked about the next run only after this one is visible to it.
+            if runs > 0 {
+                upload.publish()?;
+            }
+            runs += 1;
+            let ids: Vec<ChunkId> = lacking.iter().map(|(id, _)| *id).collect();
+            moved.chunks += ids.len() as u64;
+            moved.bytes += self.copy_frames(&ids, upload.as_mut())?;
+            Ok(())
+        })?;
+        for manifest in &manifests {
+            self.check_cancelled()?;
+            upload.add_manifest(manifest, self.origin)?;
+            self.progress.lob();
+            moved.lobs.push(LobInfo {
+                id: manifest.id,
+                size: manifest.size,
+            });
+        }
+        upload.finish()?;
+        Ok(moved)
+    }
+
+    /// The manifests of `ids`, and those that the sender does not hold.
+    fn manifests(&self, ids: &[LobId]) -> Result<(Vec<Manifest>, Vec<LobId>)> {
+        let mut vanished = Vec::new();
+        let mut manifests = Vec::with_capacity(ids.len());
+        for (id, manifest) in ids.iter().zip(self.from.manifests(ids)?) {
+            match manifest {
+                Some(manifest) if manifest.id == *id => manifests.push(manifest),
+                Some(manifest) => return Err(self.unasked(format!("lob {}", manifest.id))),
+                None => vanished.push(*id),
+            }
+        }
+        Ok((manifests, vanished))
+    }
+
+    /// Calls `send` with runs of chunks that the receiver lacks, with the segments of long
+    /// manifests among them.
+    fn each_run(&self, manifests: &[Manifest], send: &mut SendRun) -> Result<()> {
+        let mut run = Run {
+            to: self.to,
+            progress: self.progress,
+            chunks: Vec::new(),
+            send,
+        };
+        for manifest in manifests {
+            self.check_cancelled()?;
+            match &manifest.parts {
+                Parts::Chunks(chunks) => run.add(chunks)?,
+                Parts::Segments(segments) => self.add_segments(segments, &mut run)?,
+            }
+        }
+        run.flush()
+    }
+
+    fn add_segments(&self, segments: &[Segment], run: &mut Run) -> Result<()> {
+        for some in segments.chunks(WINDOW_SEGMENTS) {
+            let ids: Vec<ChunkId> = some.iter().map(|segment| segment.id).collect();
+            let mut expected = some.iter();
+            let mut listed = Vec::new();
+            self.from.each_chunk(&ids, &mut |id, bytes| {
+                let segment = expected.next().filter(|segment| segment.id == id);
+                let (Some(segment), true) = (segment, ChunkId::of(bytes) == id) else {
+                    return Err(self.unasked(format!("chunk {id}")));
+                };
+                let len = u32::try_from(bytes.len())
+                    .map_err(|_| self.unasked(format!("a segment of {} bytes", bytes.len())))?;
+                listed.extend(segment.decode_list(bytes)?);
+                listed.push((id, len));
+                Ok(())
+            })?;
+            run.add(&listed)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the bytes that moved. Each end reads, verifies and writes ahead by itself.
+    fn copy_frames(&self, ids: &[ChunkId], upload: &mut dyn Upload) -> Result<u64> {
+        let mut bytes = 0;
+        self.from.each_frame(ids, &mut |frame| {
+            self.check_cancelled()?;
+            let len = frame.stored.len() as u64;
+            let raw = frame.chunks.iter().map(|(_, len)| u64::from(*len)).sum();
+            self.pace.take(len);
+            upload.add_frame(frame)?;
+            bytes += len;
+            self.progress.bytes(raw);
+            Ok(())
+        })?;
+        Ok(bytes)
+    }
+
+    fn check_cancelled(&self) -> Result<()> {
+        if self.progress.cancelled() {
+            return Err(lob_store::Error::Interrupted.into());
+        }
+        Ok(())
+    }
+
+    fn unasked(&self, what: String) -> Error {
+        Error::Unasked {
+            place: self.from.describe(),
+            what,
+        }
+    }
+}
+
+/// Chunks on their way to `send`, in bounded runs.
+struct Run<'a> {
+    to: &'a dyn Remote,
+    progress: &'a dyn Progress,
+    chunks: Vec<(ChunkId, u32)>,
+    send: &'a mut SendRun<'a>,
+}
+
+impl Run<'_> {
+    fn add(&mut self, chunks: &[(ChunkId, u32)]) -> Result<()> {
+        for part in chunks.chunks(WINDOW_CHUNKS) {
+            if self.chunks.len() + part.len() > WINDOW_CHUNKS {
+                self.flush()?;
+            }
+            self.chunks.extend_from_slice(part);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let total: u64 = sum(&self.chunks);
+        self.chunks.sort_unstable();
+        self.chunks.dedup_by_key(|(id, _)| *id);
+        let ids: Vec<ChunkId> = self.chunks.iter().map(|(id, _)| *id).collect();
+        let mut held = self.to.has_chunks(&ids)?.into_iter();
+        self.chunks.retain(|_| !held.next().unwrap_or(false));
+        // What need not move is done as soon as that is known.
+        self.progress.bytes(total.saturating_sub(sum(&self.chunks)));
+        if !self.chunks.is_empty() {
+            (self.send)(&self.chunks)?;
+        }
+        self.chunks.clear();
+        Ok(())
+    }
+}
+
+fn sum(chunks: &[(ChunkId, u32)]) -> u64 {
+    chunks.iter().map(|(_, len)| u64::from(*len)).sum()
+}
+
+/// Chunks that were counted, by the prefixes of their ids: an estimate needs no more. Past its bound everything counts, so an estimate is then at most too high.
+#[derive(Default)]
+struct Counted(std::collections::HashSet<u64>);
+
+/// Entries that [`Counted`] remembers: 128 GiB of content, at most 64 MiB of memory.
+const COUNTED_MAX: usize = 2 << 20;
+
+impl Counted {
+    fn first_time(&mut self, id: &ChunkId) -> bool {
+        if self.0.len() < COUNTED_MAX {
+            return self.0.insert(id.prefix());
+        }
+        !self.0.contains(&id.prefix())
+    }
+}
+
+#[cfg(test)]
+mod tests;
