@@ -3,6 +3,7 @@
 //! A verb is three lines here: its `mod`, its variant of [`Command`], its arm in [`Command::run`].
 
 mod completions;
+mod doctor;
 mod env;
 mod install;
 mod man;
@@ -73,6 +74,7 @@ enum Command {
     Install(install::Args),
     Uninstall(uninstall::Args),
     Env(env::Args),
+    Doctor(doctor::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -83,6 +85,7 @@ impl Command {
             Command::Install(args) => install::run(args, ui),
             Command::Uninstall(args) => uninstall::run(args, ui),
             Command::Env(args) => env::run(args, ui),
+            Command::Doctor(args) => doctor::run(args, ui),
             Command::Completions(args) => completions::run(args, ui),
             Command::Man(args) => man::run(args, ui),
         }
