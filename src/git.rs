@@ -9,11 +9,13 @@ pub mod error;
 pub mod filter;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod index_file;
 pub mod oid;
 pub mod path;
 pub mod patterns;
 pub mod pktline;
 pub mod pointer;
+pub mod records;
 pub mod refs;
 pub mod remotes;
 pub mod repo;
