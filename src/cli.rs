@@ -11,6 +11,7 @@ mod man;
 mod reference;
 mod uninstall;
 
+use std::error::Error;
 use std::ffi::OsString;
 use std::panic;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::git::GitError;
 use crate::ui::{Exit, Explain, Failure, Options, Ui};
+use crate::{remote, sync};
 
 /// How a verb ends.
 type Outcome = Result<Exit, Failure>;
@@ -127,11 +129,15 @@ fn dispatch(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Adds what the libraries know of the way out.
 fn advise(failure: Failure) -> Failure {
-    let errors = failure.errors();
-    let hints: Vec<String> = errors
-        .filter_map(|error| error.downcast_ref::<GitError>()?.hint())
-        .collect();
+    let hints: Vec<String> = failure.errors().filter_map(hint).collect();
     hints.into_iter().fold(failure, Failure::hint)
+}
+
+fn hint(error: &(dyn Error + 'static)) -> Option<String> {
+    let git = error.downcast_ref().map(GitError::hint);
+    let remote = || error.downcast_ref().map(remote::Error::hint);
+    let sync = || error.downcast_ref().map(sync::Error::hint);
+    git.or_else(remote).or_else(sync)?
 }
 
 fn run(cli: Cli, ui: &Ui) -> Outcome {

@@ -1,6 +1,7 @@
 //! `lob doctor`: what could go wrong here, before it does.
 
 mod machine;
+mod remotes;
 mod repository;
 
 use std::path::Path;
@@ -93,7 +94,10 @@ pub(super) fn run(_: Args, ui: &Ui) -> Outcome {
     };
     let mut findings = machine::check(&git);
     match Repo::discover(here) {
-        Ok(repo) => findings.extend(repository::check(&repo)),
+        Ok(repo) => {
+            findings.extend(repository::check(&repo));
+            findings.extend(remotes::check(&repo));
+        }
         Err(GitError::NoRepository { .. }) => findings.push(
             Finding::note(
                 "repository",

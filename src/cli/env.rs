@@ -10,6 +10,7 @@ use super::Outcome;
 use crate::git::settings::{KEYS, Key};
 use crate::git::version::Version;
 use crate::git::{Config, Git, GitError, Repo};
+use crate::remote::url;
 use crate::ui::bytes::Size;
 use crate::ui::{Exit, Failure, Ui, escape};
 
@@ -159,7 +160,7 @@ fn settings(git: &Git, config: Option<&Config>) -> Result<Vec<Fact>, Failure> {
                 } else {
                     fact.name.clone()
                 },
-                value: without_password(&fact.value),
+                value: url::shown(&fact.value),
                 origin: fact.origin.clone(),
             });
         }
@@ -202,19 +203,6 @@ fn configured(git: &Git) -> Result<Vec<Fact>, Failure> {
         });
     }
     Ok(facts)
-}
-
-/// A URL without what stands before its host: this output is made to be shown to others.
-fn without_password(value: &str) -> String {
-    let Some((scheme, rest)) = value.split_once("://") else {
-        return value.to_owned();
-    };
-    let end = rest.find('/').unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    format!("{scheme}://{host}{path}")
 }
 
 #[cfg(test)]
