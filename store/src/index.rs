@@ -10,3 +10,6 @@ mod run;
 
 pub(crate) use merge::{Source, build};
 pub(crate) use run::{Kind, Run, run_name};
+
+#[doc(hidden)]
+pub mod simulate;

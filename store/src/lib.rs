@@ -11,7 +11,8 @@ pub mod disk;
 mod error;
 mod frame;
 mod id;
-mod index;
+#[doc(hidden)]
+pub mod index;
 pub mod limits;
 mod manifest;
 mod pack;
@@ -22,6 +23,7 @@ mod stage;
 mod store;
 mod view;
 
+pub use chunk::cut;
 pub use error::{Error, Result};
 pub use frame::{Codec, Frame};
 pub use id::{BadId, ChunkId, LobId, PackId, StoreId};

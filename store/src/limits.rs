@@ -49,6 +49,6 @@ pub const ADD_WINDOW: usize = 4 << 20;
 /// Content up to this length is added without threads.
 pub const SMALL_LOB: usize = 1 << 20;
 /// Open tables that a store keeps mapped at once.
-pub const OPEN_TABLES_MAX: usize = 1024;
+pub const OPEN_TABLES_MAX: usize = 8192;
 /// Open pack files that a store keeps at once.
 pub const OPEN_PACKS_MAX: usize = 64;

@@ -17,6 +17,9 @@ use crate::progress::Progress;
 use crate::store::Store;
 use crate::view::Place;
 
+/// Is called with an offset in a lob and the chunks that follow from there.
+type EachRun<'a> = &'a mut dyn FnMut(u64, &[(ChunkId, u32)]) -> Result<()>;
+
 /// Chunks of one frame that are read together.
 struct Group {
     place: Place<FrameEntry>,
@@ -143,7 +146,7 @@ impl Store {
         &self,
         manifest: &Manifest,
         range: Range<u64>,
-        each: &mut dyn FnMut(u64, &[(ChunkId, u32)]) -> Result<()>,
+        each: EachRun<'_>,
     ) -> Result<()> {
         match &manifest.parts {
             Parts::Chunks(chunks) => each(0, chunks),

@@ -254,16 +254,9 @@ impl Store {
             keep -= 1;
         }
         let merged = view.runs.get(keep..).unwrap_or_default();
-        let tables = view
-            .tail
-            .iter()
-            .map(|(id, table)| Source::Table(*id, table.clone()));
-        let sources: Vec<_> = merged
-            .iter()
-            .cloned()
-            .map(Source::Run)
-            .chain(tables)
-            .collect();
+        let runs = merged.iter().map(|run| run.as_ref() as &dyn Source);
+        let tables = view.tail.iter().map(|table| table as &dyn Source);
+        let sources: Vec<_> = runs.chain(tables).collect();
         let dropped: HashSet<_> = view.dropped.clone();
         let from = keep
             .checked_sub(1)

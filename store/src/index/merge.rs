@@ -13,43 +13,54 @@ use crate::roots::Cursor;
 
 use super::run::{ENTRY, HEADER, Kind, MAGIC, Run};
 
-/// Something that a run is made from.
-#[derive(Debug, Clone)]
-pub(crate) enum Source {
-    /// An older run.
-    Run(Arc<Run>),
-    /// The table of a pack.
-    Table(PackId, Arc<Table>),
+/// Something sorted that a run is made from.
+pub(crate) trait Source {
+    /// The packs that it has entries of.
+    fn packs(&self) -> Vec<PackId>;
+    /// How many entries it has.
+    fn count(&self, kind: Kind) -> usize;
+    /// Entry `n` in the order of prefixes: prefix, number of the pack in [`Source::packs`], number
+    /// in the table of that pack.
+    fn entry(&self, kind: Kind, n: usize) -> (u64, u32, u32);
+}
+
+impl Source for Run {
+    fn packs(&self) -> Vec<PackId> {
+        self.packs.clone()
+    }
+
+    fn count(&self, kind: Kind) -> usize {
+        Run::count(self, kind)
+    }
+
+    fn entry(&self, kind: Kind, n: usize) -> (u64, u32, u32) {
+        Run::entry(self, kind, n)
+    }
+}
+
+/// The table of one pack.
+impl Source for (PackId, Arc<Table>) {
+    fn packs(&self) -> Vec<PackId> {
+        vec![self.0]
+    }
+
+    fn count(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Chunk => self.1.chunk_count(),
+            Kind::Lob => self.1.lob_count(),
+        }
+    }
+
+    fn entry(&self, kind: Kind, n: usize) -> (u64, u32, u32) {
+        match kind {
+            Kind::Chunk => (self.1.chunk(n).id.prefix(), 0, n as u32),
+            Kind::Lob => (self.1.lob(n).id.prefix(), 0, n as u32),
+        }
+    }
 }
 
 /// Entries to a bucket of the fan-out.
 const BUCKET: usize = 16;
-
-impl Source {
-    fn packs(&self) -> &[PackId] {
-        match self {
-            Source::Run(run) => &run.packs,
-            Source::Table(id, _) => std::slice::from_ref(id),
-        }
-    }
-
-    fn count(&self, kind: Kind) -> usize {
-        match (self, kind) {
-            (Source::Run(run), kind) => run.count(kind),
-            (Source::Table(_, table), Kind::Chunk) => table.chunk_count(),
-            (Source::Table(_, table), Kind::Lob) => table.lob_count(),
-        }
-    }
-
-    /// Entry `n` in the order of prefixes, with the pack as its number in [`Source::packs`].
-    fn entry(&self, kind: Kind, n: usize) -> (u64, u32, u32) {
-        match (self, kind) {
-            (Source::Run(run), kind) => run.entry(kind, n),
-            (Source::Table(_, table), Kind::Chunk) => (table.chunk(n).id.prefix(), 0, n as u32),
-            (Source::Table(_, table), Kind::Lob) => (table.lob(n).id.prefix(), 0, n as u32),
-        }
-    }
-}
 
 /// The packs of a new run, and for each source the new number of each of its packs.
 struct Numbering {
@@ -58,7 +69,7 @@ struct Numbering {
 }
 
 impl Numbering {
-    fn new(sources: &[Source], dropped: &HashSet<PackId>) -> Numbering {
+    fn new(sources: &[&dyn Source], dropped: &HashSet<PackId>) -> Numbering {
         let mut numbers = HashMap::new();
         let mut packs = Vec::new();
         let mut number = |id: &PackId| {
@@ -77,7 +88,7 @@ impl Numbering {
     }
 
     /// How many entries will be left, which the header says before they are written.
-    fn count(&self, sources: &[Source], kind: Kind) -> u64 {
+    fn count(&self, sources: &[&dyn Source], kind: Kind) -> u64 {
         let kept = sources.iter().zip(&self.maps).map(|(source, map)| {
             if map.iter().all(Option::is_some) {
                 source.count(kind)
@@ -100,7 +111,7 @@ pub(crate) fn build(
     temporary: &Path,
     path: &Path,
     (from, to): (u64, Cursor),
-    sources: &[Source],
+    sources: &[&dyn Source],
     dropped: &HashSet<PackId>,
 ) -> Result<()> {
     let numbering = Numbering::new(sources, dropped);
@@ -174,7 +185,7 @@ fn write_list(
     out: &mut Buffered<'_>,
     kind: Kind,
     bits: u32,
-    sources: &[Source],
+    sources: &[&dyn Source],
     maps: &[Vec<Option<u32>>],
 ) -> std::io::Result<()> {
     let mut fan = vec![0u32; (1 << bits) + 1];
@@ -199,8 +210,10 @@ fn write_list(
             let bucket = if bits == 0 { 0 } else { prefix >> (64 - bits) };
             fan[bucket as usize + 1] += 1;
         }
-        if n + 1 < sources[s].count(kind) {
-            heap.push(Reverse((sources[s].entry(kind, n + 1), s, n + 1)));
+        if let Some(source) = sources.get(s)
+            && n + 1 < source.count(kind)
+        {
+            heap.push(Reverse((source.entry(kind, n + 1), s, n + 1)));
         }
     }
     let mut before = 0;
