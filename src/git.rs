@@ -3,6 +3,7 @@
 //! Git is run with argument vectors, never through a shell, and what comes from outside is never an
 //! operand that begins with `-`. Paths are bytes, as git's are.
 
+pub mod attributes;
 pub mod command;
 pub mod config;
 pub mod error;
@@ -19,6 +20,7 @@ pub mod records;
 pub mod refs;
 pub mod remotes;
 pub mod repo;
+mod rewrite;
 pub mod settings;
 pub mod tracked;
 pub mod version;

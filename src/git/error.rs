@@ -85,6 +85,9 @@ pub enum GitError {
         /// Its days.
         fetch: u32,
     },
+    /// A link, a directory or a device where a file is to be edited.
+    #[error("{} is not a regular file", .0.display())]
+    NotAFile(PathBuf),
     /// The file system refused.
     #[error("{}", path.display())]
     Io {
