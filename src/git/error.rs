@@ -85,6 +85,27 @@ pub enum GitError {
         /// Its days.
         fetch: u32,
     },
+    /// A hook of somebody else is where lob's belongs.
+    #[error("{} is a hook that is not lob's", path.display())]
+    ForeignHook {
+        /// The hook.
+        path: PathBuf,
+        /// The line that calls lob from it.
+        line: String,
+    },
+    /// Git looks for hooks where lob must not write.
+    #[error("git looks for hooks in {}, {why}", dir.display())]
+    HooksElsewhere {
+        /// The directory.
+        dir: PathBuf,
+        /// Why lob must not.
+        why: &'static str,
+        /// The names of the hooks and the lines that call lob from them.
+        lines: Vec<(&'static str, String)>,
+    },
+    /// A hook can't be put aside, as one was before.
+    #[error("{} exists: another hook was put aside before", .0.display())]
+    Saved(PathBuf),
     /// A link, a directory or a device where a file is to be edited.
     #[error("{} is not a regular file", .0.display())]
     NotAFile(PathBuf),
@@ -136,6 +157,29 @@ impl GitError {
             GitError::Windows {
                 prune_key, fetch, ..
             } => Some(format!("set it with `git config {prune_key} {fetch}`")),
+            GitError::ForeignHook { path, line } => {
+                // Only one of the two can read it.
+                let stdin = match path.ends_with("pre-push") {
+                    true => ", before anything that reads stdin,",
+                    false => "",
+                };
+                Some(format!(
+                    "add the line `{line}` to it{stdin} or replace it with --force: \
+                     it is kept under a name that ends in .before-lob"
+                ))
+            }
+            GitError::HooksElsewhere { lines, .. } => {
+                let lines = lines
+                    .iter()
+                    .map(|(name, line)| format!("`{line}` to {name}"));
+                let lines: Vec<_> = lines.collect();
+                Some(format!(
+                    "core.hooksPath says so; add {} there, \
+                     or give this repository its own: `git config --local core.hooksPath .git/hooks`",
+                    lines.join(", ")
+                ))
+            }
+            GitError::Saved(path) => Some(format!("look at {} and remove it", path.display())),
             _ => None,
         }
     }
