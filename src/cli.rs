@@ -3,6 +3,7 @@
 //! A verb is three lines here: its `mod`, its variant of [`Command`], its arm in [`Command::run`].
 
 mod completions;
+mod demo;
 mod doctor;
 mod env;
 mod install;
@@ -77,6 +78,7 @@ enum Command {
     Uninstall(uninstall::Args),
     Env(env::Args),
     Doctor(doctor::Args),
+    Demo(demo::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -88,6 +90,7 @@ impl Command {
             Command::Uninstall(args) => uninstall::run(args, ui),
             Command::Env(args) => env::run(args, ui),
             Command::Doctor(args) => doctor::run(args, ui),
+            Command::Demo(args) => demo::run(args, ui),
             Command::Completions(args) => completions::run(args, ui),
             Command::Man(args) => man::run(args, ui),
         }
