@@ -166,8 +166,10 @@ impl<'s> Writer<'s> {
         self.write_received()?;
         self.flush_small()?;
         self.join_sealing(0)?;
-        if let (Some(pack), Some(stage)) = (&self.pack, &self.stage) {
+        if let Some(pack) = &self.pack {
             pack.sync()?;
+        }
+        if let Some(stage) = &self.stage {
             let disk = self.store.disk();
             disk.sync_dir(&stage.dir).map_err(Error::at(&stage.dir))?;
             let above = self.store.root().join("stage");
