@@ -96,6 +96,26 @@ impl Repo {
         &self.common_dir
     }
 
+    /// The git directories of all work trees, the main one's first: each has a HEAD and an index
+    /// of its own, and all need the one store.
+    pub fn git_dirs(&self) -> Result<Vec<PathBuf>> {
+        let mut dirs = vec![self.common_dir.clone()];
+        let linked = self.common_dir.join("worktrees");
+        let entries = match std::fs::read_dir(&linked) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(dirs),
+            entries => entries.map_err(GitError::at(&linked))?,
+        };
+        for entry in entries {
+            let dir = entry.map_err(GitError::at(&linked))?.path();
+            // Git makes this file first; without it the directory is being removed.
+            if dir.join("gitdir").is_file() {
+                dirs.push(dir);
+            }
+        }
+        dirs.get_mut(1..).unwrap_or_default().sort();
+        Ok(dirs)
+    }
+
     /// Where lob keeps the local store.
     pub fn lob_dir(&self) -> PathBuf {
         self.common_dir.join("lob")
