@@ -107,7 +107,7 @@ impl Repo {
         };
         for entry in entries {
             let dir = entry.map_err(GitError::at(&linked))?.path();
-            // Git makes this file first; without it the directory is being removed.
+            // Without this file git takes the directory for garbage.
             if dir.join("gitdir").is_file() {
                 dirs.push(dir);
             }
