@@ -24,6 +24,7 @@ pub mod repo;
 mod rewrite;
 pub mod settings;
 pub mod tracked;
+pub mod tree_path;
 pub mod version;
 
 pub use command::{Git, Pipe};
@@ -33,3 +34,4 @@ pub use oid::Oid;
 pub use pointer::Pointer;
 pub use repo::Repo;
 pub use settings::{Populate, Settings, Smudge, Window};
+pub use tree_path::TreePath;

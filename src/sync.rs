@@ -1,5 +1,6 @@
 //! Replication: which lobs are wanted where, the plan that brings them there, and its run.
 
+pub mod checkout;
 mod contact;
 mod error;
 pub mod ledger;

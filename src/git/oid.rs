@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use sha1::{Digest, Sha1};
+use sha2::Sha256;
+
 /// The id of a git object: 20 bytes in SHA-1 repositories, 32 in SHA-256 ones.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Oid {
@@ -27,6 +30,23 @@ impl Oid {
         match text.len() {
             40 => Oid::from_bytes(&hex::<20>(text)?),
             64 => Oid::from_bytes(&hex::<32>(text)?),
+            _ => None,
+        }
+    }
+
+    /// The id of a blob with this content in a repository whose ids have `len` bytes; `None` unless
+    /// that is 20 or 32.
+    pub fn of_blob(content: &[u8], len: usize) -> Option<Oid> {
+        let head = format!("blob {}\0", content.len());
+        match len {
+            20 => {
+                let sha1 = Sha1::new().chain_update(head).chain_update(content);
+                Oid::from_bytes(&sha1.finalize())
+            }
+            32 => {
+                let sha256 = Sha256::new().chain_update(head).chain_update(content);
+                Oid::from_bytes(&sha256.finalize())
+            }
             _ => None,
         }
     }
@@ -81,6 +101,16 @@ pub fn write_hex(out: &mut impl fmt::Write, bytes: &[u8]) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blobs_have_the_ids_that_git_gives_them() {
+        let id = |len| Oid::of_blob(b"hello\n", len).map(|oid| oid.to_string());
+        let sha1 = "ce013625030ba8dba906f756967f9e9ca394464a";
+        let sha256 = "2cf8d83d9ee29543b34a87727421fdecb7e3f3a183d337639025de576db9ebb4";
+        assert_eq!(id(20).as_deref(), Some(sha1));
+        assert_eq!(id(32).as_deref(), Some(sha256));
+        assert_eq!(id(21), None);
+    }
 
     #[test]
     fn both_lengths_round_trip_and_nothing_else_parses() {

@@ -1,0 +1,269 @@
+//! The work tree: pointers become content.
+//!
+//! A file is replaced only while it is exactly the pointer that is to be replaced, by a rename of a
+//! whole and verified file, through handles of directories that follow no links. Git's index is then
+//! told, so that `git status` is clean and git cleans nothing.
+
+mod place;
+#[cfg(any(not(unix), test))]
+mod portable;
+#[cfg(unix)]
+mod unix;
+
+use std::collections::BTreeSet;
+use std::fs::Metadata;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use lob_store::{LobId, Progress, Store};
+use rayon::prelude::*;
+
+use crate::git::index_file::{self, Fresh, IndexError, Settle, StatData};
+use crate::git::tree_path::{BadPath, TreePath};
+use crate::git::{GitError, Oid, Pointer, Repo};
+use place::{Found, look, replace, restore, sweep};
+
+#[cfg(not(unix))]
+use portable::{Dir, Top};
+#[cfg(unix)]
+use unix::{Dir, Top};
+
+/// Lobs from this size on are decoded by many threads each; smaller ones by one each.
+const LARGE: u64 = 4 << 20;
+/// Large lobs that are written at once. Each holds a window of decoded bytes in memory.
+const LARGE_AT_ONCE: usize = 4;
+
+/// A file of the work tree that is, or was, a pointer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PointerFile {
+    /// Its path, as git writes it.
+    pub path: Vec<u8>,
+    /// The lob that the pointer names.
+    pub id: LobId,
+    /// The length that the pointer names.
+    pub size: u64,
+    /// Whether to make a file that is missing executable.
+    pub executable: bool,
+}
+
+/// What to do where no file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absent {
+    /// Nothing: the user deleted it.
+    Leave,
+    /// Make it: the user asked for it.
+    Restore,
+}
+
+/// Why a file stays a pointer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The path may not be followed.
+    #[error(transparent)]
+    Path(#[from] BadPath),
+    /// The file system refused.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The store could not give the content.
+    #[error(transparent)]
+    Store(#[from] lob_store::Error),
+    /// The pointer lies about the length.
+    #[error("the pointer says {said} bytes, but the lob has {is}")]
+    Size {
+        /// The length in the pointer.
+        said: u64,
+        /// The length of the lob.
+        is: u64,
+    },
+    /// There is no work tree.
+    #[error(transparent)]
+    Git(#[from] GitError),
+}
+
+/// What became of all files.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Files that have their content now.
+    pub written: usize,
+    /// Bytes in them.
+    pub bytes: u64,
+    /// Files that were no pointer (any more) or not there, and were left alone.
+    pub left: usize,
+    /// Files whose lob is not in the store.
+    pub missing: Vec<PointerFile>,
+    /// Files that stay pointers for another reason.
+    pub failed: Vec<(Vec<u8>, Error)>,
+    /// Why git's index could not be told; git then looks at the files itself.
+    pub index: Option<IndexError>,
+    /// Whether it was stopped before the end.
+    pub interrupted: bool,
+}
+
+/// Replaces pointers by content from `store`, as many at once as is good, and tells git's index.
+///
+/// Trouble with one file is in the report and stops nothing. Fails only without a work tree.
+pub fn expand(
+    repo: &Repo,
+    store: &Store,
+    targets: &[PointerFile],
+    absent: Absent,
+    settle: Settle,
+    progress: &dyn Progress,
+) -> Result<Report, Error> {
+    let work = Work {
+        top: Top::open(repo.need_work_tree()?)?,
+        store,
+        absent,
+        progress,
+    };
+    work.sweep(targets);
+    let (large, small): (Vec<&PointerFile>, Vec<&PointerFile>) =
+        targets.iter().partition(|target| target.size >= LARGE);
+    let mut results = work.in_parallel(&large);
+    results.par_extend(small.par_iter().map(|target| (*target, work.one(target))));
+
+    let mut report = Report::default();
+    let mut fresh = Vec::new();
+    for (target, result) in results {
+        match result {
+            Ok(Done::Written(meta)) => {
+                report.written += 1;
+                report.bytes += target.size;
+                fresh.extend(told(target, repo.object_len(), &meta));
+            }
+            Ok(Done::Left) => report.left += 1,
+            Ok(Done::Missing) => report.missing.push(target.clone()),
+            Err(Error::Store(lob_store::Error::Interrupted)) => report.interrupted = true,
+            Err(error) => report.failed.push((target.path.clone(), error)),
+        }
+    }
+    // Who wants to stop does not want to wait.
+    let settle = if report.interrupted {
+        Settle::No
+    } else {
+        settle
+    };
+    report.index = index_file::refresh(repo, &fresh, settle).err();
+    Ok(report)
+}
+
+/// What is put into git's index.
+fn told(target: &PointerFile, object_len: usize, meta: &Metadata) -> Option<Fresh> {
+    Some(Fresh {
+        path: target.path.clone(),
+        oid: Oid::of_blob(&target.pointer(), object_len)?,
+        stat: StatData::of(meta),
+    })
+}
+
+impl PointerFile {
+    /// Exactly the bytes that are replaced.
+    fn pointer(&self) -> Vec<u8> {
+        let (id, size) = (self.id, self.size);
+        Pointer::Lob { id, size }.print()
+    }
+}
+
+enum Done {
+    Written(Metadata),
+    Left,
+    Missing,
+}
+
+struct Work<'a> {
+    top: Top,
+    store: &'a Store,
+    absent: Absent,
+    progress: &'a dyn Progress,
+}
+
+impl Work<'_> {
+    /// Removes what killed runs left in the directories of these files.
+    fn sweep(&self, targets: &[PointerFile]) {
+        let mut seen = BTreeSet::new();
+        for target in targets {
+            let Ok(path) = TreePath::parse(&target.path) else {
+                continue;
+            };
+            if seen.insert(path.split().0.to_vec()) {
+                // What can't be swept now is swept by a later run.
+                let _ = self.top.dir_of(&path).map(|dir| sweep(&dir));
+            }
+        }
+    }
+
+    /// A few at once, each with many threads of its own.
+    fn in_parallel<'t>(
+        &self,
+        targets: &[&'t PointerFile],
+    ) -> Vec<(&'t PointerFile, Result<Done, Error>)> {
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut done = Vec::new();
+            while let Some(target) = targets.get(next.fetch_add(1, Relaxed)) {
+                done.push((*target, self.one(target)));
+            }
+            done
+        };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = LARGE_AT_ONCE.min(cores).min(targets.len());
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+            let joined = workers.into_iter().map(|worker| worker.join());
+            joined
+                .flat_map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
+        })
+    }
+
+    fn one(&self, target: &PointerFile) -> Result<Done, Error> {
+        if self.progress.cancelled() {
+            return Err(lob_store::Error::Interrupted.into());
+        }
+        let path = TreePath::parse(&target.path)?;
+        let (_, name) = path.split();
+        let pointer = target.pointer();
+        let dir = match self.absent {
+            Absent::Leave => self.top.dir_of(&path),
+            Absent::Restore => self.top.make_dir_of(&path),
+        };
+        let dir = match dir {
+            Ok(dir) => dir,
+            Err(error) if is_elsewhere(&error) => return Ok(Done::Left),
+            Err(error) => return Err(error.into()),
+        };
+        if self.absent == Absent::Restore {
+            restore(&dir, name, &pointer, target.executable)?;
+        }
+        let Found::Pointer(old) = look(&dir, name, &pointer)? else {
+            return Ok(Done::Left);
+        };
+        match self.store.lob(&target.id)? {
+            None => return Ok(Done::Missing),
+            Some(lob) if lob.size != target.size => {
+                let (said, is) = (target.size, lob.size);
+                return Err(Error::Size { said, is });
+            }
+            Some(_) => {}
+        }
+        let written = replace(&dir, name, &pointer, &old, |file| {
+            self.store.write_to(&target.id, file, self.progress)?;
+            Ok(())
+        })?;
+        Ok(written.map_or(Done::Left, Done::Written))
+    }
+}
+
+/// Whether the path leads to no directory of the work tree: then no pointer can be there.
+fn is_elsewhere(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+#[cfg(test)]
+mod expand_tests;
+#[cfg(test)]
+mod tests;
