@@ -6,11 +6,14 @@ mod completions;
 mod demo;
 mod doctor;
 mod env;
+mod init;
 mod install;
 mod man;
 #[cfg(test)]
 mod reference;
+mod track;
 mod uninstall;
+mod untrack;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -76,6 +79,9 @@ struct Global {
 enum Command {
     Install(install::Args),
     Uninstall(uninstall::Args),
+    Init(init::Args),
+    Track(track::Args),
+    Untrack(untrack::Args),
     Env(env::Args),
     Doctor(doctor::Args),
     Demo(demo::Args),
@@ -88,6 +94,9 @@ impl Command {
         match self {
             Command::Install(args) => install::run(args, ui),
             Command::Uninstall(args) => uninstall::run(args, ui),
+            Command::Init(args) => init::run(args, ui),
+            Command::Track(args) => track::run(args, ui),
+            Command::Untrack(args) => untrack::run(args, ui),
             Command::Env(args) => env::run(args, ui),
             Command::Doctor(args) => doctor::run(args, ui),
             Command::Demo(args) => demo::run(args, ui),

@@ -47,7 +47,7 @@ pub struct Ui {
 
 impl Ui {
     /// The output of this process: colours where stderr is a terminal, unless `NO_COLOR` is set or
-    /// `CLICOLOR` is `0` (`CLICOLOR_FORCE` forces them); progress as [`Reporting::choose`] says.
+    /// `CLICOLOR` is `0` (`CLICOLOR_FORCE` forces them); progress as `LOB_PROGRESS` says.
     pub fn new(options: Options) -> Ui {
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let is = |name, what: &str| std::env::var_os(name).is_some_and(|value| value == what);

@@ -6,6 +6,7 @@
 )]
 
 mod manners;
+mod setup;
 mod store;
 mod support;
 mod tidy;

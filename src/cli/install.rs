@@ -157,6 +157,12 @@ pub(super) fn set_filter(git: &Git, scope: Scope, force: bool) -> Result<bool, F
     Ok(!missing.is_empty())
 }
 
+/// Whether git calls lob with this configuration, whoever set it.
+pub(super) fn is_complete(config: &Config) -> bool {
+    let is_set = |(key, value): &(&str, &str)| config.get(key) == Some(value.as_bytes());
+    FILTER.iter().all(is_set)
+}
+
 /// A key of the filter that has a value of somebody else's.
 pub(super) fn foreign(found: &Config) -> Option<(&'static str, Vec<u8>)> {
     FILTER.iter().find_map(|(key, value)| {

@@ -1,14 +1,18 @@
 //! `lob uninstall`: the filter out of git's configuration.
 
+use std::path::Path;
+
 use super::Outcome;
 use super::install::{FILTER, Scope};
-use crate::git::Git;
+use crate::git::hooks::{Hook, Hooks};
+use crate::git::{Git, Repo};
 use crate::ui::{Exit, Failure, Ui};
 
 /// Remove lob from git's configuration
 ///
-/// Undoes 'lob install'. Values that are not lob's stay. The content in .git/lob stays too, and so
-/// do the pointers that git has committed: with lob gone, a checkout shows the pointers.
+/// Undoes 'lob install', and with --local also the hooks of 'lob init', whose place is given back to
+/// the hooks that were there before. What is not lob's stays. The content in .git/lob stays too, and
+/// so do the pointers that git has committed: with lob gone, a checkout shows the pointers.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -21,6 +25,13 @@ pub(super) struct Args {
 pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
     let git = args.scope.git()?;
     let whom = args.scope.whom();
+    if args.scope.local {
+        let removed = Hooks::of(&Repo::discover(Path::new("."))?)?.uninstall()?;
+        if !removed.is_empty() {
+            let names: Vec<_> = removed.into_iter().map(Hook::name).collect();
+            ui.say(format_args!("removed the hooks {}", names.join(", ")));
+        }
+    }
     match unset_filter(&git, args.scope)? {
         0 => ui.say(format_args!("git does not know lob, {whom}")),
         _ => ui.say(format_args!("git no longer knows lob, {whom}")),

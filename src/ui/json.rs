@@ -54,12 +54,23 @@ pub struct Path<'a>(pub &'a [u8]);
 
 impl Serialize for Path<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Bytes("path", self.0).serialize(serializer)
+    }
+}
+
+/// A field of this name for bytes that are mostly text: flatten it into the body.
+#[derive(Debug, Clone, Copy)]
+pub struct Bytes<'a>(pub &'static str, pub &'a [u8]);
+
+impl Serialize for Bytes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Bytes(name, bytes) = self;
         let mut map = serializer.serialize_map(None)?;
-        match std::str::from_utf8(self.0) {
-            Ok(text) => map.serialize_entry("path", text)?,
+        match std::str::from_utf8(bytes) {
+            Ok(text) => map.serialize_entry(name, text)?,
             Err(_) => {
-                map.serialize_entry("path", &String::from_utf8_lossy(self.0))?;
-                map.serialize_entry("path_bytes", &hex(self.0))?;
+                map.serialize_entry(name, &String::from_utf8_lossy(bytes))?;
+                map.serialize_entry(&format!("{name}_bytes"), &hex(bytes))?;
             }
         }
         map.end()

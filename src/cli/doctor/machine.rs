@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::super::install::{FILTER, on_path};
 use super::Finding;
+use crate::cli::install::{FILTER, on_path};
 use crate::git::version::{Feature, Version};
 use crate::git::{Config, Git};
 use crate::ui::{Failure, escape};

@@ -1,4 +1,4 @@
-//! The checks of one repository: settings, store, disk.
+//! The checks of one repository: settings, hooks, attributes, store, disk.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,13 @@ use lob_store::disk::{Disk, OsDisk};
 
 use super::Finding;
 use crate::git::Repo;
+use crate::git::attributes::{self, Attribute};
+use crate::git::hooks::{Hook, Hooks, State};
+use crate::git::index_file::{self, IndexEntry};
 use crate::ui::bytes::Size;
+use crate::ui::{Failure, escape};
+
+const ATTRIBUTES: &str = "attributes";
 
 /// Below this much free space an ordinary commit may fail.
 const SPACE_WRONG: u64 = 256 << 20;
@@ -17,6 +23,10 @@ const SPACE_NOTE: u64 = 2 << 30;
 
 pub(super) fn check(repo: &Repo) -> Vec<Finding> {
     let mut findings = settings(repo);
+    if repo.work_tree().is_some() {
+        findings.extend(hooks(repo));
+        findings.push(tracked(repo));
+    }
     findings.push(store(&repo.lob_dir()));
     findings.extend(space("disk", repo.common_dir()));
     findings
@@ -40,6 +50,91 @@ fn settings(repo: &Repo) -> Vec<Finding> {
         );
     }
     findings
+}
+
+fn hooks(repo: &Repo) -> Vec<Finding> {
+    let hooks = match Hooks::of(repo) {
+        Ok(hooks) => hooks,
+        Err(error) => return vec![Finding::failed("hooks", error)],
+    };
+    let mut findings = Vec::new();
+    for hook in Hook::ALL {
+        findings.extend(match hooks.state(hook) {
+            Ok(state) => judge_hook(hook, state),
+            Err(error) => Some(Finding::failed("hooks", error)),
+        });
+    }
+    if findings.is_empty() {
+        findings.push(Finding::ok(
+            "hooks",
+            "git calls lob at push, checkout and merge",
+        ));
+    }
+    findings
+}
+
+fn judge_hook(hook: Hook, state: State) -> Option<Finding> {
+    let name = hook.name();
+    Some(match state {
+        State::Ours | State::Calls => return None,
+        State::OursOlder => Finding::note("hooks", format_args!("{name} is of an older lob")),
+        // Commits whose lobs stayed here would break every clone.
+        State::Missing if hook == Hook::PrePush => Finding::wrong(
+            "hooks",
+            format_args!("{name} is missing: lobs would not be pushed"),
+        ),
+        State::Missing => Finding::note("hooks", format_args!("{name} is missing")),
+        State::Foreign => {
+            let message = format!("{name} is somebody else's and does not call lob");
+            return Some(
+                Finding::wrong("hooks", message)
+                    .remedy(format_args!("add this line to it: {}", hook.line())),
+            );
+        }
+    })
+    .map(|finding| finding.remedy("lob init"))
+}
+
+/// What .gitattributes makes of the files of lob.
+fn tracked(repo: &Repo) -> Finding {
+    let rules = match attributes::list(repo) {
+        Ok(rules) => rules,
+        Err(error) => return Finding::failed(ATTRIBUTES, error),
+    };
+    let lobs: Vec<_> = rules.iter().filter(|rule| rule.is_lob).collect();
+    if lobs.is_empty() {
+        return Finding::note(ATTRIBUTES, "no files are tracked").remedy("lob track PATTERN");
+    }
+    let damaged = match with_line_ends(repo) {
+        Ok(damaged) => damaged,
+        Err(failure) => return Finding::failed(ATTRIBUTES, failure),
+    };
+    match damaged.first() {
+        None => Finding::ok(ATTRIBUTES, format_args!("{} patterns of lobs", lobs.len())),
+        Some(path) => {
+            let message = format!(
+                "{} lobs lack -text, the first is {}: git may change line ends in their pointers",
+                damaged.len(),
+                escape::path(path)
+            );
+            Finding::wrong(ATTRIBUTES, message)
+                .remedy("put -text behind filter=lob in .gitattributes, or run lob track PATTERN")
+        }
+    }
+}
+
+/// Files in the index that are lobs by their attributes and whose line ends git may change.
+fn with_line_ends(repo: &Repo) -> Result<Vec<Vec<u8>>, Failure> {
+    let entries = index_file::entries(repo)?;
+    let files = entries.into_iter().filter(IndexEntry::is_file);
+    let mut paths: Vec<Vec<u8>> = files.map(|entry| entry.path).collect();
+    paths.dedup();
+    let mut is_lob = attributes::is_lob(repo.git(), paths.iter().map(Vec::as_slice))?.into_iter();
+    paths.retain(|_| is_lob.next() == Some(true));
+    let text = attributes::check(repo.git(), "text", paths.iter().map(Vec::as_slice))?;
+    let mut text = text.into_iter();
+    paths.retain(|_| text.next() != Some(Attribute::Unset));
+    Ok(paths)
 }
 
 fn store(lob_dir: &Path) -> Finding {
@@ -80,7 +175,7 @@ fn judge_space(check: &'static str, free: u64) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::State;
+    use super::super::State::{Note, Ok, Wrong};
     use super::*;
     use crate::git::fixture::Fixture;
 
@@ -90,29 +185,30 @@ mod tests {
         fixture.write(".lobconfig", "[lob]\n\turl = /x\n\tsmudge = never\n");
         let findings = settings(&fixture.repo());
         let states: Vec<_> = findings.iter().map(|finding| finding.state).collect();
-        assert_eq!(
-            states,
-            [State::Ok, State::Note, State::Note],
-            "{findings:?}"
-        );
+        assert_eq!(states, [Ok, Note, Note], "{findings:?}");
         assert!(findings[1].message.contains("lob.url"), "{findings:?}");
         fixture.git().set_config("lob.smudge", "never").unwrap();
         let findings = settings(&fixture.repo());
-        assert_eq!(findings[0].state, State::Wrong);
+        assert_eq!(findings[0].state, Wrong);
         assert!(findings[0].message.contains("lob.smudge"), "{findings:?}");
     }
 
     #[test]
-    fn a_directory_that_is_no_store_is_wrong() {
+    fn a_store_is_opened_where_there_is_one() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(store(&dir.path().join("lob")).state, State::Note);
+        let lob_dir = dir.path().join("lob");
+        assert_eq!(store(&lob_dir).state, Note);
+        Store::create(Arc::new(OsDisk), &lob_dir).unwrap();
+        assert_eq!(store(&lob_dir).state, Ok);
+        std::fs::write(lob_dir.join("state/format"), "nonsense").unwrap();
+        assert_eq!(store(&lob_dir).state, Wrong);
     }
 
     #[test]
     fn little_space_is_noted_before_it_is_none() {
         let state = |free| judge_space("disk", free).state;
-        assert_eq!(state(100 << 20), State::Wrong);
-        assert_eq!(state(1 << 30), State::Note);
-        assert_eq!(state(1 << 40), State::Ok);
+        assert_eq!(state(100 << 20), Wrong);
+        assert_eq!(state(1 << 30), Note);
+        assert_eq!(state(1 << 40), Ok);
     }
 }
