@@ -20,6 +20,23 @@ impl<'a> Decoder<'a> {
         Error::damaged(self.what, why)
     }
 
+    /// An error about the object at hand: a later program wrote `why` there.
+    pub(crate) fn later(&self, why: impl ToString) -> Error {
+        Error::Later {
+            what: self.what.to_string(),
+            why: why.to_string(),
+        }
+    }
+
+    /// A version, which must be `known`.
+    pub(crate) fn version(&mut self, known: u16) -> Result<()> {
+        match self.u16()? {
+            version if version == known => Ok(()),
+            version if version > known => Err(self.later(format!("version {version}"))),
+            version => Err(self.bad(format!("impossible version {version}"))),
+        }
+    }
+
     /// The next `n` bytes.
     pub(crate) fn take(&mut self, n: usize) -> Result<&'a [u8]> {
         let (head, rest) = self

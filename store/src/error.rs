@@ -42,6 +42,14 @@ pub enum Error {
         /// The latest version that this program knows.
         known: u32,
     },
+    /// A file of the store has a part that this program does not know and must not pass over.
+    #[error("{what}: {why}, which this lob does not know: install a newer lob")]
+    Later {
+        /// The file or the part of it.
+        what: String,
+        /// What is not known.
+        why: String,
+    },
     /// Another store is at the place where this one was known.
     #[error("the store {found} is where the store {expected} was before")]
     OtherStore {

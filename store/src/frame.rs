@@ -8,7 +8,7 @@ use zstd::zstd_safe::{self, CParameter, DParameter};
 use crate::error::{Error, Result};
 use crate::id::ChunkId;
 use crate::limits::{CHUNK_MAX, DELTA_DEPTH_MAX, FRAME_BASES_MAX, FRAME_CHUNKS_MAX, FRAME_RAW_MAX};
-use crate::limits::{ZSTD_LEVEL, ZSTD_WINDOW_LOG_MAX};
+use crate::limits::{FRAME_STORED_MAX, ZSTD_LEVEL, ZSTD_WINDOW_LOG_MAX};
 
 /// How the bytes of a frame are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,8 +94,11 @@ impl Frame {
         {
             return bad("a chunk's length is out of bounds");
         }
-        if self.raw_len() > FRAME_RAW_MAX || self.stored.len() > FRAME_RAW_MAX + FRAME_RAW_MAX / 8 {
+        if self.raw_len() > FRAME_RAW_MAX || self.stored.len() > FRAME_STORED_MAX {
             return bad("its length is out of bounds");
+        }
+        if self.codec == Codec::Raw && self.stored.len() != self.raw_len() {
+            return bad("a raw frame of another length than its chunks");
         }
         let delta = self.codec == Codec::ZstdPrefix;
         if delta == self.bases.is_empty() || delta != (self.depth > 0) {

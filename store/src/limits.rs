@@ -10,6 +10,8 @@ pub const CHUNK_MAX: usize = 256 << 10;
 pub const FRAME_TARGET: usize = 512 << 10;
 /// Most raw bytes that a frame may declare; a reader refuses more before it allocates.
 pub const FRAME_RAW_MAX: usize = 1 << 20;
+/// Most bytes that a frame may take as it is stored: compression never adds as much as this allows.
+pub const FRAME_STORED_MAX: usize = FRAME_RAW_MAX + FRAME_RAW_MAX / 8;
 /// Most chunks in one frame.
 pub const FRAME_CHUNKS_MAX: usize = 4096;
 /// Most base chunks that one delta frame may name.

@@ -9,6 +9,8 @@
 mod reader;
 mod record;
 mod table;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub(crate) use reader::{read_frame, read_frame_payload, read_manifest, read_table, salvage};

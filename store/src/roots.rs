@@ -71,10 +71,7 @@ impl Root {
         }
         let mut d = Decoder::new(what, &bytes[..body]);
         d.magic(MAGIC)?;
-        let version = d.u16()?;
-        if version != VERSION {
-            return Err(d.bad(format!("version {version}, but this lob knows {VERSION}")));
-        }
+        d.version(VERSION)?;
         d.zeros(6)?;
         if d.u64()? != before.seq + 1 || d.bytes16()? != before.hash {
             return Err(bad("it does not follow the root before it"));

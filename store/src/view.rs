@@ -73,6 +73,7 @@ impl Packs {
                 .and_then(|map| Table::open(map, &path.display().to_string()));
             let table = match alone {
                 Ok(table) => table,
+                Err(later @ Error::Later { .. }) => return Err(later),
                 Err(_) => {
                     let path = self.path(id);
                     let bytes = pack::read_table(self.file(id)?.as_ref(), &path)?;

@@ -94,10 +94,7 @@ impl Run {
         let bad = |why: &str| Error::damaged(what, why);
         let mut d = Decoder::new(what, &bytes);
         d.magic(MAGIC)?;
-        let version = d.u16()?;
-        if version != VERSION {
-            return Err(d.bad(format!("version {version}, but this lob knows {VERSION}")));
-        }
+        d.version(VERSION)?;
         let (chunk_bits, lob_bits) = (u32::from(d.u8()?), u32::from(d.u8()?));
         let (pack_count, dropped_count) = (d.u32()? as usize, d.u32()? as usize);
         d.zeros(4)?;

@@ -84,7 +84,7 @@ fn read_record(
 
 /// Reads a pack forward without its table, calling `each` for every record up to the table, the
 /// end, or the first place that makes no sense, which is no error: it is where a cut-off pack ends.
-/// Frames are not verified.
+/// A record that is whole and not known is [`Error::Later`]. Frames are not verified.
 pub(crate) fn salvage(
     file: &dyn DiskFile,
     path: &Path,
@@ -94,8 +94,9 @@ pub(crate) fn salvage(
     if end < PACK_HEADER as u64 {
         return Ok(());
     }
-    if decode_pack_header(&read(file, path, 0, PACK_HEADER)?).is_err() {
-        return Ok(());
+    match decode_pack_header(&read(file, path, 0, PACK_HEADER)?) {
+        Err(Error::Damaged { .. }) => return Ok(()),
+        header => header.map(drop)?,
     }
     let mut offset = PACK_HEADER as u64;
     while offset + RECORD_HEADER as u64 <= end {

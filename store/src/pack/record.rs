@@ -23,6 +23,11 @@ const KIND_MANIFEST: u8 = 2;
 /// Readers skip records of unknown kinds from here up, and refuse those below.
 const KIND_OPTIONAL: u8 = 0x80;
 
+/// Length of a frame record up to its stored bytes.
+pub(super) fn frame_head(chunks: usize, bases: usize) -> usize {
+    RECORD_HEADER + chunks * CHUNK_ITEM + bases * ID_LEN
+}
+
 /// One record.
 #[derive(Debug)]
 pub(crate) enum Record {
@@ -62,10 +67,7 @@ pub(crate) fn pack_header(nonce: &Nonce) -> [u8; PACK_HEADER] {
 pub(crate) fn decode_pack_header(bytes: &[u8]) -> Result<Nonce> {
     let mut d = Decoder::new("pack header", bytes);
     d.magic(PACK_MAGIC)?;
-    let version = d.u16()?;
-    if version != VERSION {
-        return Err(d.bad(format!("version {version}, but this lob knows {VERSION}")));
-    }
+    d.version(VERSION)?;
     // Chunks cut with other parameters are read all the same: only writers care for the set.
     let _parameter_set = d.u16()?;
     d.zeros(4)?;
@@ -148,10 +150,6 @@ impl RecordHeader {
             check: d.u64()?.to_le_bytes(),
         };
         d.zeros(8)?;
-        let known = [KIND_FRAME, KIND_MANIFEST].contains(&header.kind);
-        if !known && header.kind < KIND_OPTIONAL {
-            return Err(d.bad(format!("unknown kind {}: install a newer lob", header.kind)));
-        }
         if header.chunks as usize > FRAME_CHUNKS_MAX || header.stored as usize > MANIFEST_MAX {
             return Err(d.bad("its lengths are out of bounds"));
         }
@@ -159,8 +157,8 @@ impl RecordHeader {
     }
 
     /// Length of the lists between the header and the stored bytes.
-    pub(crate) fn meta_len(&self) -> usize {
-        self.chunks as usize * CHUNK_ITEM + usize::from(self.bases) * ID_LEN
+    fn meta_len(&self) -> usize {
+        frame_head(self.chunks as usize, self.bases.into()) - RECORD_HEADER
     }
 
     /// Length of what follows the header.
@@ -192,15 +190,20 @@ impl RecordHeader {
                 let stored = body.split_off(checked);
                 self.decode_frame(&body, stored).map(Record::Frame)
             }
+            KIND_MANIFEST if head.get(5..12) != Some(&[0; 7]) => {
+                Err(bad("the header of a manifest with fields of a frame"))
+            }
             KIND_MANIFEST => Manifest::decode(&body).map(Record::Manifest),
-            _ => Ok(Record::Skipped),
+            KIND_OPTIONAL.. => Ok(Record::Skipped),
+            // Only now, because the checksum has ruled out that the kind is damaged.
+            kind => Err(Decoder::new("record", &[]).later(format!("kind {kind}"))),
         }
     }
 
     fn decode_frame(&self, meta: &[u8], stored: Vec<u8>) -> Result<Frame> {
         let mut d = Decoder::new("frame", meta);
         let codec = Codec::from_number(self.codec)
-            .ok_or_else(|| d.bad(format!("unknown codec {}: install a newer lob", self.codec)))?;
+            .ok_or_else(|| d.later(format!("codec {}", self.codec)))?;
         let chunks = decode_chunks(&mut d, self.chunks as usize)?;
         let bases = (0..self.bases)
             .map(|_| d.id().map(ChunkId::from_bytes))

@@ -7,8 +7,10 @@ use crate::disk::Map;
 use crate::error::{Error, Result};
 use crate::frame::{Codec, Frame};
 use crate::id::{ChunkId, ID_LEN, LobId};
-use crate::limits::{CHUNK_MAX, DELTA_DEPTH_MAX, FRAME_BASES_MAX, FRAME_RAW_MAX, PACK_ENTRIES_MAX};
+use crate::limits::{CHUNK_MAX, DELTA_DEPTH_MAX, FRAME_BASES_MAX, FRAME_CHUNKS_MAX, FRAME_RAW_MAX};
+use crate::limits::{FRAME_STORED_MAX, LOB_MAX, MANIFEST_MAX, PACK_ENTRIES_MAX, PACK_HARD};
 
+use super::record::{PACK_HEADER, RECORD_HEADER, frame_head};
 use super::{Nonce, VERSION};
 
 const TABLE_MAGIC: &[u8; 8] = b"LOBTABL\n";
@@ -43,6 +45,14 @@ pub(crate) struct FrameEntry {
     pub(crate) first_base: u32,
     /// How many chunks are in it.
     pub(crate) chunks: u32,
+}
+
+impl FrameEntry {
+    /// The first byte behind its record.
+    fn end(&self) -> u64 {
+        self.offset
+            .saturating_add(u64::from(self.head) + u64::from(self.stored))
+    }
 }
 
 /// Where a chunk is in its frame.
@@ -192,19 +202,16 @@ impl Table {
     /// Reads a table, checking its hash and every entry of it.
     pub(crate) fn open(bytes: Map, what: &str) -> Result<Table> {
         let bad = |why: &str| Error::damaged(what, why);
-        let body = bytes
-            .len()
-            .checked_sub(ID_LEN)
-            .ok_or_else(|| bad("too short"))?;
+        let body = match bytes.len().checked_sub(ID_LEN) {
+            Some(body) if bytes.len() as u64 <= PACK_HARD => body,
+            _ => return Err(bad("a table of impossible length")),
+        };
         if blake3::hash(&bytes[..body]).as_bytes() != &bytes[body..] {
             return Err(bad("its hash does not hold"));
         }
         let mut d = Decoder::new(what, &bytes[..body]);
         d.magic(TABLE_MAGIC)?;
-        let version = d.u16()?;
-        if version != VERSION {
-            return Err(d.bad(format!("version {version}, but this lob knows {VERSION}")));
-        }
+        d.version(VERSION)?;
         d.zeros(2)?;
         let sections = d.u32()?;
         let _nonce = d.bytes16()?;
@@ -216,9 +223,13 @@ impl Table {
             let start = body - d.left();
             let _ = d.take(len)?;
             match SECTIONS.iter().position(|known| *known == tag) {
-                Some(which) => found[which] = Some(start..start + len),
+                Some(which) if found[which].is_some() => return Err(bad("a section twice")),
+                Some(which) if flags == 0 => found[which] = Some(start..start + len),
                 None if flags & OPTIONAL != 0 => {}
-                None => return Err(bad("an unknown section: install a newer lob")),
+                _ => {
+                    let tag = tag.escape_ascii();
+                    return Err(d.later(format!("section {tag} with flags {flags}")));
+                }
             }
         }
         d.end()?;
@@ -232,49 +243,84 @@ impl Table {
             chunks,
             lobs,
         };
+        if let Some(codec) = table.unknown_codec() {
+            return Err(Decoder::new(what, &[]).later(format!("codec {codec}")));
+        }
         match table.fault() {
             Some(why) => Err(bad(why)),
             None => Ok(table),
         }
     }
 
+    fn unknown_codec(&self) -> Option<u8> {
+        let frames = self.bytes[self.frames.clone()].chunks_exact(FRAME_ITEM);
+        frames
+            .map(|item| item[20])
+            .find(|&codec| Codec::from_number(codec).is_none())
+    }
+
     /// What is wrong with the entries, if anything.
     fn fault(&self) -> Option<&'static str> {
-        for (range, item) in [&self.frames, &self.bases, &self.chunks, &self.lobs]
-            .iter()
-            .zip(ITEMS)
+        let most = [1, FRAME_BASES_MAX, 1, 1].map(|n| n * PACK_ENTRIES_MAX);
+        for (n, range) in [&self.frames, &self.bases, &self.chunks, &self.lobs]
+            .into_iter()
+            .enumerate()
         {
-            if range.len() % item != 0 || range.len() / item > 8 * PACK_ENTRIES_MAX {
+            if range.len() % ITEMS[n] != 0 || range.len() / ITEMS[n] > most[n] {
                 return Some("a section of impossible length");
             }
         }
-        let bases = (self.bases.len() / ID_LEN) as u64;
-        let frames_fit = (0..self.frame_count()).all(|n| {
-            self.frame(n).is_some_and(|f| {
-                f.raw as usize <= FRAME_RAW_MAX
-                    && f.stored as usize <= FRAME_RAW_MAX + FRAME_RAW_MAX / 8
-                    && f.depth <= DELTA_DEPTH_MAX
-                    && usize::from(f.bases) <= FRAME_BASES_MAX
-                    && u64::from(f.first_base) + u64::from(f.bases) <= bases
-                    && (f.codec == Codec::ZstdPrefix) == (f.bases > 0)
-            })
-        });
-        if !frames_fit {
-            return Some("a frame out of bounds or of an unknown codec");
+        let mut end = PACK_HEADER as u64;
+        for n in 0..self.frame_count() {
+            match self.frame(n) {
+                Some(f) if f.offset >= end && self.frame_fits(&f) => end = f.end(),
+                _ => return Some("a frame out of bounds or out of order"),
+            }
         }
         let chunks_fit = (0..self.chunk_count()).all(|n| {
             let c = self.chunk(n);
             let end = u64::from(c.offset) + u64::from(c.len);
             let frame = self.frame(c.frame as usize);
-            c.len as usize <= CHUNK_MAX && frame.is_some_and(|f| end <= u64::from(f.raw))
+            (1..=CHUNK_MAX).contains(&(c.len as usize))
+                && frame.is_some_and(|f| end <= u64::from(f.raw))
         });
         if !chunks_fit {
             return Some("a chunk out of bounds");
+        }
+        if !(0..self.lob_count()).all(|n| self.lob_fits(n)) {
+            return Some("a lob out of bounds");
         }
         let chunks_sorted =
             (1..self.chunk_count()).all(|n| self.chunk(n - 1).id < self.chunk(n).id);
         let lobs_sorted = (1..self.lob_count()).all(|n| self.lob(n - 1).id < self.lob(n).id);
         (!chunks_sorted || !lobs_sorted).then_some("its ids are not in order")
+    }
+
+    /// Whether an entry with a known codec is one that a pack can hold.
+    fn frame_fits(&self, f: &FrameEntry) -> bool {
+        let (chunks, bases) = (f.chunks as usize, usize::from(f.bases));
+        let (raw, stored) = (f.raw as usize, f.stored as usize);
+        (1..=FRAME_CHUNKS_MAX).contains(&chunks)
+            && bases <= FRAME_BASES_MAX
+            && f.head as usize == frame_head(chunks, bases)
+            && (chunks..=FRAME_RAW_MAX.min(chunks * CHUNK_MAX)).contains(&raw)
+            && (1..=FRAME_STORED_MAX).contains(&stored)
+            && (f.codec != Codec::Raw || stored == raw)
+            && (f.codec == Codec::ZstdPrefix) == (bases > 0)
+            && (f.depth > 0) == (bases > 0)
+            && f.depth <= DELTA_DEPTH_MAX
+            && f.first_base as usize + bases <= self.bases.len() / ID_LEN
+            && f.end() <= PACK_HARD
+    }
+
+    fn lob_fits(&self, n: usize) -> bool {
+        let lob = self.lob(n);
+        let reserved = &self.bytes[self.lobs.start + n * LOB_ITEM..][52..LOB_ITEM];
+        (1..=LOB_MAX).contains(&lob.size)
+            && lob.offset >= PACK_HEADER as u64
+            && (RECORD_HEADER..=RECORD_HEADER + MANIFEST_MAX).contains(&(lob.len as usize))
+            && lob.offset.saturating_add(u64::from(lob.len)) <= PACK_HARD
+            && reserved == [0; 4]
     }
 
     /// How many frames it lists.

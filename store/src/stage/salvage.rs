@@ -72,6 +72,8 @@ pub(crate) fn salvage_dead(store: &Store) -> Result<()> {
         match salvage(store, &dir).and_then(|()| remove(store, &dir, &lock_path)) {
             // A full disk must not keep anybody from reading; the stage waits for better times.
             Err(Error::Io { source, .. }) if cannot_write(&source) => {}
+            // Nor what a later lob left: that is for a later lob to take in.
+            Err(Error::Later { .. }) => {}
             done => done?,
         }
     }
@@ -108,25 +110,31 @@ fn lock_dead(store: &Store, above: &Path) -> Result<Vec<(PathBuf, PathBuf, Lock)
 }
 
 /// Adds what is whole in a dead stage to the store: every chunk that hashes to its id, and every
-/// lob of which all chunks are there.
+/// lob of which all chunks are there. [`Error::Later`] when there is more that only a later lob can
+/// make sense of.
 fn salvage(store: &Store, dir: &Path) -> Result<()> {
     let disk = store.disk().as_ref();
     let mut writer = Writer::new(store);
     let mut manifests = Vec::new();
+    let mut later = None;
     for entry in disk.list(dir).map_err(Error::at(dir))? {
         let path = dir.join(&entry.name);
         if path.extension().is_none_or(|extension| extension != "pack") {
             continue;
         }
         let file = disk.open(&path).map_err(Error::at(&path))?;
-        pack::salvage(file.as_ref(), &path, &mut |record| match record {
+        let read = pack::salvage(file.as_ref(), &path, &mut |record| match record {
             Record::Frame(frame) => keep_whole(store, &mut writer, frame),
             Record::Manifest(manifest) => {
                 manifests.push(manifest);
                 Ok(())
             }
             Record::Skipped => Ok(()),
-        })?;
+        });
+        match read {
+            Err(error @ Error::Later { .. }) => later = Some(error),
+            read => read?,
+        }
     }
     writer.publish()?;
     for manifest in manifests {
@@ -139,7 +147,8 @@ fn salvage(store: &Store, dir: &Path) -> Result<()> {
             writer.add_manifest(&manifest)?;
         }
     }
-    writer.finish()
+    writer.finish()?;
+    later.map_or(Ok(()), Err)
 }
 
 /// Takes over a frame unless a chunk of it is damaged, as the last one before a cut may be.
