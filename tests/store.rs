@@ -1,6 +1,7 @@
 //! The engine through its public interface.
 
 mod add;
+mod copies;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -66,6 +66,15 @@ pub fn bare(error: io::Error) -> io::Error {
     }
 }
 
+/// The entries of a directory, sorted by name; none where there is no directory. Copies of a store by
+/// other programs may lack directories that were empty.
+pub fn entries(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<Entry>> {
+    match disk.list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries,
+    }
+}
+
 /// A file system, as small as the engine can do with. All errors name the path and keep the kind
 /// of the cause; see [`bare`].
 ///

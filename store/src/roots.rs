@@ -119,6 +119,18 @@ pub(crate) fn next(disk: &dyn Disk, dir: &Path, before: &Cursor) -> Result<Optio
     Root::decode(&bytes, before, &path.display().to_string()).map(Some)
 }
 
+/// Whether the root that `cursor` stands behind is there, by its number and its hash.
+pub(crate) fn is_there(disk: &dyn Disk, dir: &Path, cursor: &Cursor) -> bool {
+    let last_hash = |file: Box<dyn disk::DiskFile>| {
+        let mut hash = [0; ID_LEN];
+        let at = file.len()?.saturating_sub(ID_LEN as u64);
+        file.read_at(at, &mut hash).map(|()| hash)
+    };
+    disk.open(&path(dir, cursor.seq))
+        .and_then(last_hash)
+        .is_ok_and(|hash| hash.starts_with(&cursor.hash))
+}
+
 /// Appends a root after the last one, which is looked for from `seen` on. Writers take turns by the
 /// kernel lock `lock`; readers never wait.
 pub(crate) fn append(

@@ -49,9 +49,8 @@ impl Store {
         if entries.iter().any(|entry| foreign(&entry.name)) {
             return Err(Error::Occupied(root.to_path_buf()));
         }
-        for name in DIRECTORIES {
-            disk.create_dir(&root.join(name)).map_err(Error::at(root))?;
-        }
+        create_missing(disk.as_ref(), root)?;
+        // Also what a maker made who was killed before he synced it.
         disk.sync_dir(root).map_err(Error::at(root))?;
         let state = root.join("state");
         let lock = state.join("lock");
@@ -105,6 +104,11 @@ impl Store {
     /// Its directory.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Makes the directories that the store lacks, because it is a copy that left out empty ones.
+    pub(crate) fn complete(&self) -> Result<()> {
+        create_missing(self.disk.as_ref(), &self.root)
     }
 
     pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
@@ -207,7 +211,7 @@ impl Store {
     /// Bytes that all packs and tables take.
     pub fn stored_bytes(&self) -> Result<u64> {
         let dir = self.root.join("packs");
-        let entries = self.disk.list(&dir).map_err(Error::at(&dir))?;
+        let entries = disk::entries(self.disk.as_ref(), &dir).map_err(Error::at(&dir))?;
         Ok(entries.iter().map(|entry| entry.len).sum())
     }
 
@@ -297,6 +301,20 @@ fn create_dirs(disk: &dyn Disk, dir: &Path) -> Result<()> {
     disk.sync_dir(parent).map_err(Error::at(parent))
 }
 
+/// Makes the directories that the store in `root` lacks, durably.
+fn create_missing(disk: &dyn Disk, root: &Path) -> Result<()> {
+    let there = disk.list(root).map_err(Error::at(root))?;
+    let mut missing = DIRECTORIES
+        .into_iter()
+        .filter(|name| there.iter().all(|entry| entry.name != **name))
+        .peekable();
+    if missing.peek().is_none() {
+        return Ok(());
+    }
+    missing.try_for_each(|name| disk.create_dir(&root.join(name)).map_err(Error::at(root)))?;
+    disk.sync_dir(root).map_err(Error::at(root))
+}
+
 fn read_format(disk: &dyn Disk, root: &Path) -> Result<StoreId> {
     let path = root.join("state/format");
     let not_a_store = || Error::NotAStore(root.to_path_buf());
@@ -319,15 +337,14 @@ fn read_format(disk: &dyn Disk, root: &Path) -> Result<StoreId> {
     let mut bytes = vec![0; len as usize];
     file.read_at(0, &mut bytes).map_err(Error::at(&path))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| not_a_store())?;
-    let mut lines = text.lines();
-    if lines.next() != Some("lob store") {
-        return Err(not_a_store());
-    }
-    let found = lines
-        .next()
-        .and_then(|line| line.strip_prefix("format "))
-        .and_then(|number| number.parse().ok())
+    let rest = text
+        .strip_prefix("lob store\nformat ")
         .ok_or_else(not_a_store)?;
+    let (number, rest) = rest.split_once('\n').ok_or_else(not_a_store)?;
+    let found = match number.parse() {
+        Ok(found) if found > 0 && number == format!("{found}") => found,
+        _ => return Err(not_a_store()),
+    };
     if found > FORMAT {
         return Err(Error::Newer {
             path: root.to_path_buf(),
@@ -335,9 +352,9 @@ fn read_format(disk: &dyn Disk, root: &Path) -> Result<StoreId> {
             known: FORMAT,
         });
     }
-    lines
-        .next()
-        .and_then(|line| line.strip_prefix("id "))
-        .and_then(|id| id.parse().ok())
+    // More lines may follow, which say nothing that a reader must know.
+    rest.strip_prefix("id ")
+        .and_then(|rest| rest.split_once('\n'))
+        .and_then(|(id, _)| id.parse().ok())
         .ok_or_else(not_a_store)
 }

@@ -121,7 +121,9 @@ pub(crate) struct View {
 impl View {
     /// What the store in `root` holds now.
     pub(crate) fn load(disk: &dyn Disk, root: &Path, packs: &Packs) -> Result<View> {
-        let runs: Vec<_> = Run::open_all(disk, &root.join("index"))?
+        let roots = root.join("roots");
+        let is_root = |cursor: &Cursor| roots::is_there(disk, &roots, cursor);
+        let runs: Vec<_> = Run::open_all(disk, &root.join("index"), &is_root)?
             .into_iter()
             .map(Arc::new)
             .collect();
@@ -143,15 +145,23 @@ impl View {
         let before = self.cursor;
         let dir = root.join("roots");
         while let Some((root, after)) = roots::next(disk, &dir, &self.cursor)? {
+            // A pack that was dropped never comes back: its file may be gone.
+            let gone: HashSet<_> = root.dropped.into_iter().collect();
+            if !gone.is_empty() {
+                self.tail.retain(|(id, _)| !gone.contains(id));
+                self.absent.retain(|id| !gone.contains(id));
+                self.dropped.extend(gone);
+            }
             for (id, _) in &root.added {
+                if self.dropped.contains(id) {
+                    continue;
+                }
                 match packs.table(id) {
                     Ok(table) => self.tail.push((*id, table)),
                     Err(Error::NoPack(_) | Error::Damaged { .. }) => self.absent.push(*id),
                     Err(e) => return Err(e),
                 }
             }
-            self.tail.retain(|(id, _)| !root.dropped.contains(id));
-            self.dropped.extend(root.dropped);
             self.cursor = after;
         }
         Ok(before != self.cursor)
@@ -232,5 +242,46 @@ impl View {
         let runs = self.runs.iter().flat_map(|run| run.packs.iter().copied());
         runs.chain(self.tail.iter().map(|(id, _)| *id))
             .filter(|id| !self.dropped.contains(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::OsDisk;
+    use crate::roots::Root;
+    use crate::store::Store;
+
+    #[test]
+    fn a_dropped_pack_is_neither_found_nor_missed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::create(Arc::new(OsDisk), &dir.path().join("s")).expect("a store");
+        let add = |content: &[u8]| {
+            let mut writer = store.writer().expect("a writer");
+            let added = writer.add(&mut &*content, &()).expect("adds");
+            writer.finish().expect("publishes");
+            added.id
+        };
+        let (gone, kept) = (add(b"gone"), add(b"kept"));
+        let view = store.view();
+        let first = view.packs().next().expect("a pack");
+        let len = std::fs::metadata(store.packs().path(&first)).map(|m| m.len());
+        let root = |added, dropped| {
+            let lock = store.root().join("state/roots.lock");
+            let roots = store.root().join("roots");
+            let root = Root { added, dropped };
+            roots::append(&OsDisk, &roots, &lock, &Cursor::default(), &root).expect("appends");
+        };
+        root(Vec::new(), vec![first]);
+        // Nobody may add it again, and where somebody does, all readers agree on what holds.
+        root(vec![(first, len.expect("a length"))], Vec::new());
+        for file in [store.packs().path(&first), store.packs().table_path(&first)] {
+            std::fs::remove_file(file).expect("was there");
+        }
+        let store = Store::open(Arc::new(OsDisk), store.root()).expect("opens");
+        assert_eq!(store.view().absent, []);
+        assert_eq!(store.lob(&gone).expect("looks"), None);
+        assert!(store.lob(&kept).expect("looks").is_some());
+        assert_eq!(store.view().cursor.seq, 4);
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::decode::Decoder;
-use crate::disk::{Disk, Map};
+use crate::disk::{self, Disk, Map};
 use crate::error::{Error, Result};
 use crate::id::{ID_LEN, PackId};
 use crate::pack::VERSION;
@@ -64,11 +64,16 @@ pub(super) fn parse_name(name: &str) -> Option<(u64, u64)> {
 }
 
 impl Run {
-    /// The runs in `dir` that together cover the longest range of roots from the first on. Runs
-    /// that are damaged are passed over: they are only a cache.
-    pub(crate) fn open_all(disk: &dyn Disk, dir: &Path) -> Result<Vec<Run>> {
-        let mut names: Vec<_> = disk
-            .list(dir)
+    /// The runs in `dir` that together cover the longest range of roots from the first on. A run
+    /// counts only when `is_root` knows the root that it ends with: in a copy that was made while
+    /// the store grew, the index may be ahead of the roots. Runs that are damaged are passed over:
+    /// they are only a cache.
+    pub(crate) fn open_all(
+        disk: &dyn Disk,
+        dir: &Path,
+        is_root: &dyn Fn(&Cursor) -> bool,
+    ) -> Result<Vec<Run>> {
+        let mut names: Vec<_> = disk::entries(disk, dir)
             .map_err(Error::at(dir))?
             .iter()
             .filter_map(|entry| parse_name(entry.name.to_str()?))
@@ -78,7 +83,9 @@ impl Run {
         let mut runs: Vec<Run> = Vec::new();
         for (from, to) in names {
             if from == runs.last().map_or(0, |run| run.to.seq) {
-                runs.extend(Run::open(disk, &dir.join(run_name(from, to))).ok());
+                let run = Run::open(disk, &dir.join(run_name(from, to))).ok();
+                let fits = |run: &Run| (run.from, run.to.seq) == (from, to) && is_root(&run.to);
+                runs.extend(run.filter(fits));
             }
         }
         Ok(runs)

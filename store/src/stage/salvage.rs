@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::disk::Lock;
+use crate::disk::{self, Lock};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::pack::{self, Record};
@@ -22,6 +22,7 @@ fn turn(store: &Store) -> Result<Lock> {
 pub(super) fn create(store: &Store) -> Result<Stage> {
     let disk = store.disk().as_ref();
     let _turn = turn(store)?;
+    store.complete()?;
     let mut nonce = [0; 8];
     let above = store.root().join("stage");
     getrandom::fill(&mut nonce)
@@ -57,7 +58,7 @@ pub(crate) fn salvage_dead(store: &Store) -> Result<()> {
     let disk = store.disk().as_ref();
     let above = store.root().join("stage");
     let is_stage = |name: &std::ffi::OsStr| Path::new(name).extension().is_none();
-    let stages = disk.list(&above).map_err(Error::at(&above))?;
+    let stages = disk::entries(disk, &above).map_err(Error::at(&above))?;
     if !stages
         .iter()
         .any(|entry| entry.is_dir && is_stage(&entry.name))
