@@ -60,7 +60,7 @@ impl Records {
     }
 
     /// The next record without its end; `None` after the last, when git has exited with 0.
-    pub fn next(&mut self) -> Result<Option<&[u8]>> {
+    pub fn read(&mut self) -> Result<Option<&[u8]>> {
         self.record.clear();
         let Some(stdout) = &mut self.stdout else {
             return Ok(None);
@@ -96,6 +96,23 @@ impl Records {
         match self.record.pop() == Some(self.end) {
             true => Ok(&self.record),
             false => Err(self.unreadable()),
+        }
+    }
+
+    /// Passes over the next `len` bytes and the end that follows them.
+    pub fn skip(&mut self, len: u64) -> Result<()> {
+        self.record.clear();
+        let skipped = match &mut self.stdout {
+            Some(stdout) => io::copy(&mut stdout.take(len), &mut io::sink()),
+            None => Ok(0),
+        };
+        match skipped {
+            Ok(count) if count == len => self.content(0).map(drop),
+            Ok(_) => {
+                self.finish()?;
+                Err(self.error(ErrorKind::UnexpectedEof.into()))
+            }
+            Err(source) => Err(self.error(source)),
         }
     }
 
@@ -146,25 +163,25 @@ mod tests {
         let args = ["cat-file", "--batch-check", "--buffer"];
         let mut records = Records::feed(fixture.git(), args, input, b'\n').unwrap();
         let mut count = 0;
-        while let Some(record) = records.next().unwrap() {
+        while let Some(record) = records.read().unwrap() {
             assert_eq!(record, b"no-such-object-of-this-name missing");
             count += 1;
         }
         assert_eq!(count, 100_000);
-        assert_eq!(records.next().unwrap(), None);
+        assert_eq!(records.read().unwrap(), None);
     }
 
     #[test]
     fn a_git_that_fails_says_why() {
         let fixture = Fixture::new();
         let mut records = Records::stream(fixture.git(), ["rev-list", "nothing"], b'\n').unwrap();
-        let text = records.next().unwrap_err().to_string();
+        let text = records.read().unwrap_err().to_string();
         assert!(text.contains("ambiguous argument 'nothing'"), "{text}");
         let args = ["rev-parse", "--no-such-option-"];
         let input = vec![b'x'; 1 << 20];
         let mut records = Records::feed(fixture.git(), args, input, b'\n').unwrap();
-        assert_eq!(records.next().unwrap(), Some(&b"--no-such-option-"[..]));
-        assert!(records.next().is_err(), "it did not read its input");
+        assert_eq!(records.read().unwrap(), Some(&b"--no-such-option-"[..]));
+        assert!(records.read().is_err(), "it did not read its input");
     }
 
     #[test]
@@ -176,13 +193,18 @@ mod tests {
         let input = oid.repeat(2).into_bytes();
         let mut records = Records::feed(fixture.git(), args, input, b'\n').unwrap();
         let line = format!("{} blob 4", oid.trim_end());
-        assert_eq!(records.next().unwrap(), Some(line.as_bytes()));
+        assert_eq!(records.read().unwrap(), Some(line.as_bytes()));
         assert_eq!(records.content(4).unwrap(), b"1\n2\n");
-        assert_eq!(records.next().unwrap(), Some(line.as_bytes()));
+        assert_eq!(records.read().unwrap(), Some(line.as_bytes()));
         assert!(records.content(2).is_err(), "no end after two bytes");
-        let args = ["cat-file", "--batch"];
+        let input = oid.repeat(2).into_bytes();
+        let mut records = Records::feed(fixture.git(), args, input, b'\n').unwrap();
+        records.read().unwrap();
+        records.skip(4).unwrap();
+        assert_eq!(records.read().unwrap(), Some(line.as_bytes()));
+        assert!(records.skip(5).is_err(), "the end is the last byte");
         let mut records = Records::feed(fixture.git(), args, oid.into_bytes(), b'\n').unwrap();
-        records.next().unwrap();
+        records.read().unwrap();
         assert!(records.content(100).is_err(), "only five bytes come");
     }
 }

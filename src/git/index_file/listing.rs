@@ -85,7 +85,7 @@ fn listed(git: &Git) -> Result<Vec<IndexEntry>, GitError> {
     let words = ["ls-files", "--full-name", "-s", "-t", "-z"];
     let mut records = Records::stream(git, words, 0)?;
     let mut entries = Vec::new();
-    while let Some(record) = records.next()? {
+    while let Some(record) = records.read()? {
         match parse_listed(record) {
             Some(entry) => entries.push(entry),
             None => return Err(records.unreadable()),

@@ -323,7 +323,9 @@ fn an_index_behind_a_link_is_written_where_it_is() {
     fs::rename(&index, &elsewhere).unwrap();
     std::os::unix::fs::symlink(&elsewhere, &index).unwrap();
     let fresh = filtered.replace("a.bin", "a longer content\n");
-    filtered.refresh(&[fresh.clone()], Settle::No).unwrap();
+    filtered
+        .refresh(std::slice::from_ref(&fresh), Settle::No)
+        .unwrap();
     assert!(fs::symlink_metadata(&index).unwrap().is_symlink());
     assert_eq!(filtered.status(), "");
     assert_eq!(filtered.calls(), 0);
