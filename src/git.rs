@@ -22,6 +22,7 @@ pub mod refs;
 pub mod remotes;
 pub mod repo;
 mod rewrite;
+pub mod scan;
 pub mod seen;
 pub mod settings;
 pub mod tracked;
