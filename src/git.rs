@@ -10,6 +10,7 @@ pub mod error;
 pub mod filter;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod history;
 pub mod hooks;
 pub mod index_file;
 pub mod oid;
