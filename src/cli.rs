@@ -2,15 +2,18 @@
 //!
 //! A verb is three lines here: its `mod`, its variant of [`Command`], its arm in [`Command::run`].
 
+mod clean;
 mod completions;
 mod demo;
 mod doctor;
 mod env;
+mod filter_process;
 mod init;
 mod install;
 mod man;
 #[cfg(test)]
 mod reference;
+mod smudge;
 mod track;
 mod uninstall;
 mod untrack;
@@ -87,6 +90,9 @@ enum Command {
     Demo(demo::Args),
     Completions(completions::Args),
     Man(man::Args),
+    FilterProcess(filter_process::Args),
+    Clean(clean::Args),
+    Smudge(smudge::Args),
 }
 
 impl Command {
@@ -102,6 +108,9 @@ impl Command {
             Command::Demo(args) => demo::run(args, ui),
             Command::Completions(args) => completions::run(args, ui),
             Command::Man(args) => man::run(args, ui),
+            Command::FilterProcess(args) => filter_process::run(args, ui),
+            Command::Clean(args) => clean::run(args, ui),
+            Command::Smudge(args) => smudge::run(args, ui),
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod index_file;
 pub mod oid;
 pub mod path;
 pub mod patterns;
+pub mod pipes;
 pub mod pktline;
 pub mod pointer;
 pub mod records;

@@ -2,8 +2,10 @@
 
 pub mod checkout;
 mod contact;
+pub mod convert;
 mod error;
 pub mod ledger;
+pub mod local;
 pub mod pace;
 pub mod plan;
 mod retry;

@@ -1,0 +1,134 @@
+//! `lob filter-process`: answers git for as long as one git runs.
+
+use std::path::Path;
+
+use lob_store::{LobInfo, Progress};
+
+use super::Outcome;
+use crate::git::filter::{self, Failure as Because};
+use crate::git::pipes;
+use crate::sync::convert::{Converter, Paths, Summary, Surroundings, said};
+use crate::sync::local::Local;
+use crate::ui::{Exit, Failure, Ui, escape};
+
+/// Paths that a message names.
+const NAMED: usize = 5;
+
+/// Answer git's requests for the content of files (git runs this)
+///
+/// Git starts it once for each of its commands that reads or writes tracked files, and speaks its
+/// long-running filter protocol with it on stdin and stdout.
+#[derive(Debug, clap::Args)]
+#[command(
+    hide = true,
+    after_help = "\
+Example:
+  git config filter.lob.process 'lob filter-process'"
+)]
+pub(super) struct Args {}
+
+pub(super) fn run(_: Args, ui: &Ui) -> Outcome {
+    let local = here()?;
+    let around = Around { ui };
+    let mut converter = Converter::new(&local, &around);
+    let served = filter::serve(pipes::input()?, pipes::output()?, &mut converter);
+    // Also when git is gone: what it was told is kept has to be kept.
+    let finished = converter.finish();
+    match finished {
+        Ok(summary) => tell(&summary, ui),
+        Err(error) => return Err(unpublished(&error)),
+    }
+    served?;
+    Ok(Exit::Done)
+}
+
+/// The repository that git runs the filter for.
+pub(super) fn here() -> Result<Local, Failure> {
+    Ok(Local::discover(Path::new("."))?)
+}
+
+/// Content that git holds pointers to could not be made visible.
+pub(super) fn unpublished(error: &Because) -> Failure {
+    Failure::new(said(error.as_ref()))
+        .because("what was added could not be written to the store")
+        .hint("it is kept in .git/lob/stage; make room there if the disk is full, then run `lob doctor`")
+}
+
+/// The program around a conversion: talk goes to stderr, as stdout is git's.
+pub(super) struct Around<'a> {
+    pub(super) ui: &'a Ui,
+}
+
+impl Surroundings for Around<'_> {
+    fn fetch(&self, _: &Local, _: &[LobInfo]) -> Result<(), Because> {
+        Ok(())
+    }
+
+    fn begin(&self, task: &'static str, bytes: u64, lobs: u64) -> Box<dyn Progress + '_> {
+        Box::new(self.ui.bar(task, Some(bytes), Some(lobs)))
+    }
+
+    fn failed(&self, path: &[u8], failure: &Because) {
+        let (path, why) = (escape::path(path), said(failure.as_ref()));
+        self.ui.warn(format_args!("{path}: {why}"));
+    }
+}
+
+/// Says once, at the end, which files are not what the user expects, and the way out.
+pub(super) fn tell(summary: &Summary, ui: &Ui) {
+    if let Some(failure) = &summary.fetch {
+        ui.warn(format_args!("fetching failed: {}", said(failure.as_ref())));
+    }
+    for (path, why) in summary.failed.iter().take(NAMED) {
+        let path = escape::path(path);
+        ui.warn(format_args!("{path} stays a pointer: {why}"));
+    }
+    if summary.failed.len() > NAMED {
+        let more = summary.failed.len() - NAMED;
+        ui.warn(format_args!(
+            "{more} more files stay pointers for such reasons"
+        ));
+    }
+    if summary.missing.count > 0 {
+        let files = listed(&summary.missing);
+        ui.warn(format_args!(
+            "the content of {files} can't be had now; pointers are in place"
+        ));
+    }
+    if summary.missing.count + summary.failed.len() > 0 {
+        ui.hint("`lob sync --mode fixup` replaces them as soon as the content can be had");
+    }
+    if summary.lfs.count > 0 {
+        let files = listed(&summary.lfs);
+        ui.say(format_args!(
+            "left {files} as Git LFS pointers, which lob does not fetch"
+        ));
+    }
+    if summary.git_lob.count > 0 {
+        let files = listed(&summary.git_lob);
+        ui.say(format_args!(
+            "left {files} as pointers of git-lob 2015, which lob does not fetch"
+        ));
+    }
+    let populated = summary.populated.as_ref();
+    if let Some(error) = populated.and_then(|report| report.index.as_ref()) {
+        ui.warn(format_args!(
+            "git's index could not be told of the new files: {}",
+            said(error)
+        ));
+        ui.hint("where git takes them for modified, `lob checkout` puts that right");
+    }
+}
+
+/// `3 files (a, b, c)`.
+fn listed(paths: &Paths) -> String {
+    let named = paths.first.iter().take(NAMED);
+    let named: Vec<_> = named.map(|path| escape::path(path).to_string()).collect();
+    let more = if paths.count > named.len() {
+        ", ..."
+    } else {
+        ""
+    };
+    let files = if paths.count == 1 { "file" } else { "files" };
+    format!("{} {files} ({}{more})", paths.count, named.join(", "))
+}

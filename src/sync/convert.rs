@@ -1,0 +1,260 @@
+//! What the filters do: content becomes a pointer and is kept, a pointer becomes its content.
+//!
+//! A checkout never fails for want of a lob (P12): where the content can't be had the pointer is the
+//! answer, the path is remembered, and [`Converter::finish`] tells of all of them at once.
+
+mod populate;
+mod smudge;
+mod spool;
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{Cursor, Read};
+use std::sync::Arc;
+
+use lob_store::disk::OsDisk;
+use lob_store::{Added, LobInfo, Progress, Store, Writer};
+
+use crate::git::filter::{Failure, Handler, Reply, Smudge};
+use crate::git::patterns::Patterns;
+use crate::git::version::{Feature, Version};
+use crate::git::{Pointer, Settings};
+use crate::sync::checkout;
+use crate::sync::local::Local;
+
+/// Bytes of cleaned content that a power loss may take while git still runs, and so has stored no
+/// ref to them: a sync of each small file would cost more than all else.
+const UNSYNCED_MAX: u64 = 4 << 20;
+/// Paths that are remembered of each kind of trouble; the rest is counted.
+const PATHS_MAX: usize = 1000;
+
+/// What conversion needs of the program around it.
+pub trait Surroundings {
+    /// Brings these lobs, which are not in `store`, into it as far as they can be had. Those that
+    /// nobody has are no failure.
+    fn fetch(&self, local: &Local, wanted: &[LobInfo]) -> Result<(), Failure>;
+    /// Tells the user of work that begins; the value hears how it goes and ends with it.
+    fn begin(&self, task: &'static str, bytes: u64, lobs: u64) -> Box<dyn Progress + '_>;
+    /// Tells the user of a file that failed.
+    fn failed(&self, path: &[u8], failure: &Failure);
+}
+
+/// Converts the files of one repository, for as long as one git runs.
+pub struct Converter<'a> {
+    local: &'a Local,
+    around: &'a dyn Surroundings,
+    writer: Option<Writer<'a>>,
+    /// Set while content goes into a writer: a panic in between takes the writer away.
+    interrupted: bool,
+    rules: Option<Rules>,
+    /// Whether nobody looks at the work tree between a checkout and the end of its git.
+    undisturbed: Option<bool>,
+    /// Delayed files that git was not yet told to be available.
+    delayed: BTreeMap<Vec<u8>, LobInfo>,
+    /// Delayed files that git will ask for again.
+    available: HashMap<Vec<u8>, LobInfo>,
+    /// Files that are written when git has ended.
+    populate: BTreeMap<Vec<u8>, LobInfo>,
+    summary: Summary,
+}
+
+/// What the settings say about this checkout.
+struct Rules {
+    settings: Settings,
+    patterns: Patterns,
+    /// Files from this size on are written when git has ended; none where `None`.
+    populate: Option<u64>,
+}
+
+/// What the user is to be told at the end.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// Files that stay pointers as their lobs can't be had.
+    pub missing: Paths,
+    /// Files that stay pointers for another reason, each with it.
+    pub failed: Vec<(Vec<u8>, String)>,
+    /// Files that are pointers of Git LFS.
+    pub lfs: Paths,
+    /// Files that are pointers of git-lob 2015.
+    pub git_lob: Paths,
+    /// Why fetching failed.
+    pub fetch: Option<Failure>,
+    /// Files that lob wrote itself.
+    pub populated: Option<checkout::Report>,
+}
+
+/// Some paths, and how many there are.
+#[derive(Debug, Default)]
+pub struct Paths {
+    /// The first of them.
+    pub first: Vec<Vec<u8>>,
+    /// All of them.
+    pub count: usize,
+}
+
+impl Paths {
+    fn add(&mut self, path: &[u8]) {
+        self.count += 1;
+        if self.first.len() < PATHS_MAX {
+            self.first.push(path.to_vec());
+        }
+    }
+}
+
+impl Summary {
+    /// Notes why a file stays a pointer.
+    fn blame(&mut self, path: &[u8], why: &(dyn std::error::Error + 'static)) {
+        if self.failed.len() < PATHS_MAX {
+            self.failed.push((path.to_vec(), said(why)));
+        }
+    }
+}
+
+/// An error and what caused it, in one line.
+pub fn said(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        // Many errors say their cause themselves.
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+impl<'a> Converter<'a> {
+    /// A converter for this repository.
+    pub fn new(local: &'a Local, around: &'a dyn Surroundings) -> Converter<'a> {
+        Converter {
+            local,
+            around,
+            writer: None,
+            interrupted: false,
+            rules: None,
+            undisturbed: None,
+            delayed: BTreeMap::new(),
+            available: HashMap::new(),
+            populate: BTreeMap::new(),
+            summary: Summary::default(),
+        }
+    }
+
+    /// Ends the conversion: what was cleaned is made durable and visible, and what git left to lob is
+    /// written to the work tree.
+    ///
+    /// # Errors
+    /// When cleaned content could not be published. It is in the stage then, where the next run
+    /// finds it.
+    pub fn finish(mut self) -> Result<Summary, Failure> {
+        let finished = match self.recover() {
+            Ok(()) => self.writer.take().map_or(Ok(()), |w| Ok(w.finish()?)),
+            Err(error) => Err(error),
+        };
+        self.populate();
+        finished?;
+        Ok(self.summary)
+    }
+
+    /// Takes in what the writer had acknowledged that a panic took away: it is whole in its stage,
+    /// which is read when the store is opened.
+    fn recover(&mut self) -> Result<(), Failure> {
+        if self.interrupted {
+            let _ = Store::open(Arc::new(OsDisk), &self.local.repo().lob_dir())?;
+            self.interrupted = false;
+        }
+        Ok(())
+    }
+
+    /// The store, which is made where there is none yet.
+    fn store(&mut self) -> Result<&'a Store, Failure> {
+        Ok(self.local.store()?)
+    }
+
+    /// The store, with all that was cleaned visible in it.
+    fn store_with_all(&mut self) -> Result<&'a Store, Failure> {
+        self.recover()?;
+        if let Some(writer) = self.writer.as_mut().filter(|writer| writer.is_pending()) {
+            writer.publish()?;
+        }
+        self.store()
+    }
+
+    /// Keeps content, and gives the pointer to it.
+    fn keep(&mut self, content: &mut (dyn Read + Send)) -> Result<Pointer, Failure> {
+        self.recover()?;
+        let mut writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => self.store()?.writer()?,
+        };
+        self.interrupted = true;
+        let added = add(&mut writer, content);
+        self.interrupted = false;
+        match added {
+            Ok(Added { id, size, .. }) => {
+                self.writer = Some(writer);
+                Ok(Pointer::Lob { id, size })
+            }
+            Err(error) => {
+                // It is not to be trusted with more than what it has. Where that can't be published
+                // it is in the stage, and the failure to say so is this one.
+                let _ = writer.finish();
+                Err(error.into())
+            }
+        }
+    }
+
+    fn clean_file(&mut self, content: &mut (dyn Read + Send)) -> Result<Vec<u8>, Failure> {
+        let head = beginning(content)?;
+        // An empty file is its own pointer, and what is a pointer already stays one.
+        if head.is_empty() || Pointer::parse(&head).is_some() {
+            return Ok(head);
+        }
+        let mut content = Cursor::new(head).chain(content);
+        Ok(self.keep(&mut content)?.print())
+    }
+}
+
+fn add(writer: &mut Writer<'_>, content: &mut (dyn Read + Send)) -> lob_store::Result<Added> {
+    let added = writer.add(content, &())?;
+    if writer.unsynced() >= UNSYNCED_MAX {
+        writer.sync()?;
+    }
+    Ok(added)
+}
+
+/// The first bytes of a content: all of it, if it can be a pointer.
+fn beginning(content: &mut dyn Read) -> std::io::Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(Pointer::MAX_LEN + 1);
+    let limit = Pointer::MAX_LEN as u64 + 1;
+    content.take(limit).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+impl Handler for Converter<'_> {
+    fn may_delay(&mut self) -> bool {
+        Version::of(self.local.repo().git())
+            .is_ok_and(|version| version.require(Feature::Delay).is_ok())
+    }
+
+    fn clean(&mut self, _: &[u8], content: &mut (dyn Read + Send)) -> Result<Vec<u8>, Failure> {
+        self.clean_file(content)
+    }
+
+    fn smudge(
+        &mut self,
+        request: &Smudge,
+        content: &mut (dyn Read + Send),
+    ) -> Result<Reply<'_>, Failure> {
+        self.smudge_file(request, content)
+    }
+
+    fn available(&mut self) -> Result<Vec<Vec<u8>>, Failure> {
+        Ok(self.fetch_delayed())
+    }
+
+    fn failed(&mut self, path: &[u8], failure: &Failure) {
+        self.around.failed(path, failure);
+    }
+}

@@ -1,0 +1,105 @@
+//! Files that lob writes itself when git has ended.
+//!
+//! Git holds each file that a filter gives it in memory, and writes one after the other. So large
+//! files get their pointers first; when git closes the pipe it has written its index and waits for
+//! the filter to exit, and the pointers are replaced in parallel.
+
+use lob_store::LobInfo;
+
+use super::Converter;
+use crate::git::Repo;
+use crate::git::hooks::{Hook, Hooks, State};
+use crate::git::index_file::Settle;
+use crate::sync::checkout::{self, Absent, PointerFile};
+
+/// Bytes from which on it is worth to let a second end (at most one is waited for), so that git
+/// never reads the files again: it would read them several times meanwhile.
+const SETTLE_FROM: u64 = 128 << 20;
+
+/// Whether git runs programs of others after a checkout or a merge, before it ends: they must find
+/// the files.
+fn has_foreign_hooks(repo: &Repo) -> bool {
+    let Ok(hooks) = Hooks::of(repo) else {
+        return true;
+    };
+    [Hook::PostCheckout, Hook::PostMerge].iter().any(|hook| {
+        !matches!(
+            hooks.state(*hook),
+            Ok(State::Missing | State::Ours | State::OursOlder)
+        )
+    })
+}
+
+impl Converter<'_> {
+    /// Whether what this git writes may wait for its end: nobody may look at the work tree before.
+    pub(super) fn may_populate(&mut self) -> bool {
+        let repo = self.local.repo();
+        // In a rebase programs of the user run between the checkouts.
+        let busy = ["rebase-merge", "rebase-apply"];
+        let busy = busy.iter().any(|name| repo.git_dir().join(name).exists());
+        let undisturbed = || repo.work_tree().is_some() && !has_foreign_hooks(repo);
+        !busy && *self.undisturbed.get_or_insert_with(undisturbed)
+    }
+
+    /// Writes the files that were left for the end.
+    pub(super) fn populate(&mut self) {
+        let files = std::mem::take(&mut self.populate);
+        if files.is_empty() {
+            return;
+        }
+        let wanted: Vec<LobInfo> = files.values().copied().collect();
+        self.fetch(&wanted);
+        let (files, missing): (Vec<_>, Vec<_>) = files
+            .into_iter()
+            .partition(|(_, lob)| self.find(*lob).unwrap_or(true));
+        for (path, _) in missing {
+            self.summary.missing.add(&path);
+        }
+        if files.is_empty() {
+            return;
+        }
+        let files: Vec<PointerFile> = files
+            .into_iter()
+            .map(|(path, lob)| PointerFile {
+                path,
+                id: lob.id,
+                size: lob.size,
+                executable: false,
+            })
+            .collect();
+        let bytes = files.iter().map(|file| file.size).sum();
+        let settle = match bytes >= SETTLE_FROM {
+            true => Settle::Wait,
+            false => Settle::No,
+        };
+        let progress = self.around.begin("Writing", bytes, files.len() as u64);
+        let expanded = self.local.store().map_err(checkout::Error::from);
+        let expanded = expanded.and_then(|store| {
+            let repo = self.local.repo();
+            checkout::expand(
+                repo,
+                store,
+                &files,
+                Absent::Leave,
+                settle,
+                progress.as_ref(),
+            )
+        });
+        match expanded {
+            Ok(report) => {
+                for file in &report.missing {
+                    self.summary.missing.add(&file.path);
+                }
+                for (path, error) in &report.failed {
+                    self.summary.blame(path, error);
+                }
+                self.summary.populated = Some(report);
+            }
+            Err(error) => {
+                for file in &files {
+                    self.summary.blame(&file.path, &error);
+                }
+            }
+        }
+    }
+}
