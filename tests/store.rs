@@ -2,6 +2,8 @@
 
 mod add;
 mod copies;
+mod hostile;
+mod lengths;
 
 use std::path::Path;
 use std::sync::Arc;

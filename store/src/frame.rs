@@ -81,6 +81,12 @@ impl Frame {
         self.chunks.iter().map(|&(_, len)| len as usize).sum()
     }
 
+    /// About how much memory it takes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let ids = self.chunks.len() + self.bases.len();
+        size_of::<Frame>() + self.stored.len() + ids * size_of::<(ChunkId, u32)>()
+    }
+
     /// Fails if the frame is over a limit or contradicts itself.
     pub(crate) fn check(&self) -> Result<()> {
         let bad = |why: &str| Err(Error::damaged("frame", why));

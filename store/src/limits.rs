@@ -34,17 +34,22 @@ pub const PACK_ENTRIES_MAX: usize = 1 << 16;
 pub const SEGMENT_MIN: usize = 64;
 /// Most chunk entries in one segment: a segment is a chunk and must fit a frame.
 pub const SEGMENT_MAX: usize = 1024;
-/// Longest manifest record in a pack, in bytes: lobs up to about 20 TiB.
+/// Longest manifest in a pack, in bytes: some 1.1 million segments, which list 12 MiB of random
+/// content each.
 pub const MANIFEST_MAX: usize = 48 << 20;
-/// Largest lob, in bytes.
+/// Largest lob, in bytes. One of random content meets the limit of its manifest first, at 13 TiB.
 pub const LOB_MAX: u64 = 16 << 40;
 
+/// Chunks and segments in received manifests that a writer holds before it verifies them.
+pub const UNVERIFIED_MAX: usize = 1 << 20;
 /// Packs that a writer fills before it publishes them together.
 pub const PUBLISH_BATCH: usize = 16;
 /// Packs not covered by an index run, above which a writer merges them into one.
 pub const TAIL_PACKS_MAX: usize = 8;
 /// Bytes that a read decodes at a time: one window is written while the next is decoded.
 pub const READ_WINDOW: usize = 8 << 20;
+/// Most chunks in such a window, however short they are.
+pub const WINDOW_ITEMS_MAX: usize = 1024;
 /// Bytes that an add processes at a time: one window is read while the one before is hashed and
 /// compressed and the one before that is written.
 pub const ADD_WINDOW: usize = 4 << 20;

@@ -2,7 +2,7 @@
 
 use crate::decode::Decoder;
 use crate::error::{Error, Result};
-use crate::id::{ChunkId, LobId};
+use crate::id::{ChunkId, ID_LEN, LobId};
 use crate::limits::{CHUNK_MAX, LOB_MAX, SEGMENT_MAX, SEGMENT_MIN};
 
 /// A lob as an ordered list: of its chunks, or, when there are many, of segments. A segment is
@@ -52,17 +52,37 @@ impl Manifest {
         }
     }
 
-    /// The chunks that the manifest itself names: of content, or of segments.
-    pub fn named_chunks(&self) -> Vec<ChunkId> {
+    /// The chunks that the manifest itself names, of content or of segments, with their lengths.
+    pub fn named_chunks(&self) -> Vec<(ChunkId, u32)> {
         match &self.parts {
-            Parts::Chunks(chunks) => chunks.iter().map(|&(id, _)| id).collect(),
-            Parts::Segments(segments) => segments.iter().map(|s| s.id).collect(),
+            Parts::Chunks(chunks) => chunks.clone(),
+            Parts::Segments(segments) => segments
+                .iter()
+                .map(|segment| (segment.id, segment.chunks * CHUNK_ITEM as u32))
+                .collect(),
         }
+    }
+
+    /// How many chunks or segments it lists.
+    pub(crate) fn items(&self) -> usize {
+        match &self.parts {
+            Parts::Chunks(chunks) => chunks.len(),
+            Parts::Segments(segments) => segments.len(),
+        }
+    }
+
+    /// How many bytes [`Manifest::encode`] gives.
+    pub(crate) fn encoded_len(&self) -> usize {
+        let item = match self.parts {
+            Parts::Chunks(_) => CHUNK_ITEM,
+            Parts::Segments(_) => SEGMENT_ITEM,
+        };
+        ID_LEN + 16 + self.items() * item
     }
 
     /// The bytes of a manifest record (docs/format.md).
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(48);
+        let mut out = Vec::with_capacity(self.encoded_len());
         out.extend_from_slice(self.id.as_bytes());
         out.extend_from_slice(&self.size.to_le_bytes());
         match &self.parts {
@@ -246,6 +266,7 @@ mod tests {
                 Manifest::decode(&manifest.encode()).expect("decodes"),
                 manifest
             );
+            assert_eq!(manifest.encode().len(), manifest.encoded_len());
         }
     }
 

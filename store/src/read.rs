@@ -1,5 +1,7 @@
 //! Reading lobs and frames: located, decoded and verified on all cores, in bounded windows.
 
+mod window;
+
 use std::collections::HashMap;
 use std::io::Write;
 use std::ops::Range;
@@ -10,12 +12,14 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::frame::{Codec, Frame, decode, verify_chunk};
 use crate::id::{ChunkId, LobId, PackId};
-use crate::limits::{CHUNK_MAX, DELTA_DEPTH_MAX, READ_WINDOW};
+use crate::limits::{CHUNK_MAX, DELTA_DEPTH_MAX, READ_WINDOW, WINDOW_ITEMS_MAX};
 use crate::manifest::{Manifest, Parts};
 use crate::pack::{self, ChunkEntry, FrameEntry};
 use crate::progress::Progress;
 use crate::store::Store;
 use crate::view::Place;
+
+use window::Window;
 
 /// Is called with an offset in a lob and the chunks that follow from there.
 type EachRun<'a> = &'a mut dyn FnMut(u64, &[(ChunkId, u32)]) -> Result<()>;
@@ -24,12 +28,6 @@ type EachRun<'a> = &'a mut dyn FnMut(u64, &[(ChunkId, u32)]) -> Result<()>;
 struct Group {
     place: Place<FrameEntry>,
     chunks: Vec<ChunkEntry>,
-}
-
-/// Decoded bytes and the parts of them that were asked for, in order.
-struct Decoded {
-    raw: Vec<u8>,
-    parts: Vec<Range<usize>>,
 }
 
 impl Store {
@@ -60,12 +58,10 @@ impl Store {
         if manifest.size <= READ_WINDOW as u64 {
             let mut whole = Vec::with_capacity(manifest.size as usize);
             self.each_window(manifest, &mut |chunks| {
-                for decoded in self.decode_window(&chunks)? {
-                    decoded
-                        .parts
-                        .iter()
-                        .for_each(|part| whole.extend_from_slice(&decoded.raw[part.clone()]));
-                }
+                let window = self.decode_window(&chunks)?;
+                window
+                    .chunks()
+                    .for_each(|bytes| whole.extend_from_slice(bytes));
                 Ok(())
             })?;
             let _ = hasher.update(&whole);
@@ -75,9 +71,8 @@ impl Store {
             return Ok(manifest.size);
         }
         let mut written = 0;
-        self.decode_ahead(manifest, &mut |decoded| {
-            for part in &decoded.parts {
-                let bytes = &decoded.raw[part.clone()];
+        self.decode_ahead(manifest, &mut |window| {
+            for bytes in window.chunks() {
                 let _ = hasher.update(bytes);
                 out.write_all(bytes).map_err(Error::Sink)?;
                 written += bytes.len() as u64;
@@ -97,10 +92,10 @@ impl Store {
     fn decode_ahead(
         &self,
         manifest: &Manifest,
-        each: &mut dyn FnMut(&Decoded) -> Result<()>,
+        each: &mut dyn FnMut(&Window) -> Result<()>,
     ) -> Result<()> {
         std::thread::scope(|scope| {
-            let (sender, receiver) = mpsc::sync_channel::<Vec<Decoded>>(1);
+            let (sender, receiver) = mpsc::sync_channel::<Window>(1);
             let ahead = scope.spawn(move || {
                 self.each_window(manifest, &mut |chunks| {
                     // A closed channel means that the writing side has failed and says why.
@@ -110,7 +105,7 @@ impl Store {
                 })
             });
             for window in receiver {
-                window.iter().try_for_each(&mut *each)?;
+                each(&window)?;
             }
             ahead
                 .join()
@@ -176,7 +171,7 @@ impl Store {
             for &(id, len) in chunks {
                 window.push((id, len));
                 bytes += len as usize;
-                if bytes >= READ_WINDOW {
+                if bytes >= READ_WINDOW || window.len() >= WINDOW_ITEMS_MAX {
                     bytes = 0;
                     each(std::mem::take(&mut window))?;
                 }
@@ -275,40 +270,6 @@ impl Store {
         })
     }
 
-    /// Decodes and verifies the chunks of a window in parallel; the results are in order.
-    fn decode_window(&self, chunks: &[(ChunkId, u32)]) -> Result<Vec<Decoded>> {
-        let mut groups: Vec<Group> = Vec::new();
-        for (id, len) in chunks {
-            let place = self.place(id)?;
-            if place.entry.len != *len {
-                return Err(Error::damaged(
-                    format!("chunk {id}"),
-                    "it has another length than listed",
-                ));
-            }
-            match groups.last_mut() {
-                Some(group) if group.holds(&place) => group.chunks.push(place.entry),
-                _ => groups.push(group_of(&place)?),
-            }
-        }
-        groups
-            .par_iter()
-            .map(|group| self.decode_group(group))
-            .collect()
-    }
-
-    fn decode_group(&self, group: &Group) -> Result<Decoded> {
-        let raw = self.decode_frame(&group.place, 0)?;
-        let parts: Vec<_> = group.chunks.iter().map(range_of).collect();
-        for (chunk, part) in group.chunks.iter().zip(&parts) {
-            let bytes = raw.get(part.clone()).ok_or_else(|| {
-                Error::damaged(format!("chunk {}", chunk.id), "its frame is too short")
-            })?;
-            verify_chunk(&chunk.id, bytes)?;
-        }
-        Ok(Decoded { raw, parts })
-    }
-
     /// Calls `each` for frames that together hold all of `chunks` (which the store must hold), in
     /// the order of the packs, reading on all cores and never holding more than a bounded window.
     /// Frames are as stored; one of which less than half is asked for, and one that needs bases,
@@ -362,19 +323,12 @@ impl Store {
     }
 
     fn frame_of(&self, group: &Group) -> Result<Frame> {
-        let wanted: usize = group.chunks.iter().map(|chunk| chunk.len as usize).sum();
-        if group.place.entry.bases == 0 && 2 * wanted >= group.place.entry.raw as usize {
+        if group.is_copied() {
             let file = self.packs().file(&group.place.pack)?;
             let path = self.packs().path(&group.place.pack);
             return pack::read_frame(file.as_ref(), &path, &group.place.entry);
         }
-        let decoded = self.decode_group(group)?;
-        let raw = decoded
-            .parts
-            .iter()
-            .flat_map(|part| &decoded.raw[part.clone()])
-            .copied()
-            .collect::<Vec<_>>();
+        let raw = self.decode_group(group)?.join();
         Ok(Frame::plain(
             group.chunks.iter().map(|c| (c.id, c.len)).collect(),
             &raw,
@@ -383,12 +337,26 @@ impl Store {
 }
 
 impl Group {
-    fn holds(&self, place: &Place<ChunkEntry>) -> bool {
-        self.place.pack == place.pack
-            && self
-                .chunks
-                .first()
-                .is_some_and(|chunk| chunk.frame == place.entry.frame)
+    /// Bytes of its chunks.
+    fn wanted(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.len as usize).sum()
+    }
+
+    /// Whether the frame moves as it is stored.
+    fn is_copied(&self) -> bool {
+        let frame = &self.place.entry;
+        frame.bases == 0 && 2 * self.wanted() >= frame.raw as usize
+    }
+
+    /// Bytes that its frame takes in memory, at most.
+    fn moved_bytes(&self) -> usize {
+        let frame = &self.place.entry;
+        let bytes = if self.is_copied() {
+            frame.stored as usize
+        } else {
+            self.wanted()
+        };
+        bytes + frame.chunks as usize * size_of::<(ChunkId, u32)>()
     }
 }
 
@@ -412,16 +380,14 @@ fn range_of(chunk: &ChunkEntry) -> Range<usize> {
     start..start + (chunk.len as usize).min(CHUNK_MAX)
 }
 
-/// Groups of which each holds about a window of stored bytes.
+/// Runs of groups of which each is about a window of bytes in memory.
 fn windows(groups: &[Group]) -> impl Iterator<Item = &[Group]> {
     let mut rest = groups;
     std::iter::from_fn(move || {
         let mut bytes = 0;
         let mut n = 0;
-        while n < rest.len() && bytes < READ_WINDOW {
-            bytes += rest
-                .get(n)
-                .map_or(0, |group| group.place.entry.stored as usize);
+        while let Some(group) = rest.get(n).filter(|_| bytes < READ_WINDOW) {
+            bytes += group.moved_bytes();
             n += 1;
         }
         let (window, tail) = rest.split_at(n);

@@ -18,8 +18,8 @@ use crate::disk::{self, Lock};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::id::{ChunkId, LobId};
-use crate::limits::{PUBLISH_BATCH, READ_WINDOW};
-use crate::manifest::{Manifest, Parts};
+use crate::limits::{PUBLISH_BATCH, READ_WINDOW, UNVERIFIED_MAX};
+use crate::manifest::Manifest;
 use crate::pack::{PackWriter, Sealed};
 use crate::store::Store;
 
@@ -45,6 +45,14 @@ struct Stage {
     _lock: Lock,
 }
 
+/// A chunk that is not visible yet.
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    /// The number of its pack; [`u32::MAX`] while it is in none.
+    pack: u32,
+    len: u32,
+}
+
 /// Packs that are sealed in the background at once: their syncs overlap with what comes next.
 const SEALING_MAX: usize = 2;
 
@@ -60,8 +68,8 @@ pub struct Writer<'s> {
     serial: u32,
     sealing: VecDeque<JoinHandle<Result<Sealed>>>,
     sealed: Vec<Sealed>,
-    /// Chunks in packs that are not visible yet, with the number of the pack.
-    chunks: HashMap<ChunkId, u32>,
+    /// Chunks in packs that are not visible yet.
+    chunks: HashMap<ChunkId, Pending>,
     /// Lobs that are not visible yet.
     lobs: HashSet<LobId>,
     small: Small,
@@ -69,6 +77,7 @@ pub struct Writer<'s> {
     received_bytes: usize,
     /// Received manifests whose content is verified once its chunks are in place.
     unverified: Vec<Manifest>,
+    unverified_items: usize,
     unsynced: u64,
 }
 
@@ -87,6 +96,7 @@ impl<'s> Writer<'s> {
             received: Vec::new(),
             received_bytes: 0,
             unverified: Vec::new(),
+            unverified_items: 0,
             unsynced: 0,
         }
     }
@@ -94,7 +104,7 @@ impl<'s> Writer<'s> {
     /// Takes over a frame from another store. Its chunks are verified before they are written,
     /// together with those of other frames; so damage may be reported by a later call.
     pub fn add_frame(&mut self, frame: Frame) -> Result<()> {
-        self.received_bytes += frame.stored.len();
+        self.received_bytes += frame.held_bytes();
         self.received.push(frame);
         if self.received_bytes >= READ_WINDOW {
             self.write_received()
@@ -132,8 +142,15 @@ impl<'s> Writer<'s> {
         if manifest.single().is_some() {
             return self.add_own_manifest(manifest);
         }
+        self.write_received()?;
+        self.check_parts(manifest)?;
         self.unverified.push(manifest.clone());
-        Ok(())
+        self.unverified_items += manifest.items();
+        if self.unverified_items > UNVERIFIED_MAX {
+            self.publish()
+        } else {
+            Ok(())
+        }
     }
 
     /// Names a lob whose manifest was read from a store of the caller's own, where it was verified
@@ -143,12 +160,24 @@ impl<'s> Writer<'s> {
         if self.has_lob(&manifest.id)? {
             return Ok(());
         }
-        for id in manifest.named_chunks() {
-            if !self.has_chunk(&id)? {
-                return Err(Error::NoChunk(id));
-            }
-        }
+        self.check_parts(manifest)?;
         self.append_manifest(manifest)
+    }
+
+    /// Fails unless all that a manifest names is there and as long as it says. The length of a lob is
+    /// not in its id: whoever believed a lie about it could never add the true content again.
+    fn check_parts(&self, manifest: &Manifest) -> Result<()> {
+        manifest
+            .named_chunks()
+            .into_iter()
+            .try_for_each(|(id, len)| match self.chunk_len(&id)? {
+                Some(found) if found == len => Ok(()),
+                Some(_) => Err(Error::damaged(
+                    format!("the manifest of lob {}", manifest.id),
+                    format!("chunk {id} has another length"),
+                )),
+                None => Err(Error::NoChunk(id)),
+            })
     }
 
     /// Bytes added since the last sync.
@@ -186,6 +215,7 @@ impl<'s> Writer<'s> {
         if !self.unverified.is_empty() {
             // Chunks without a lob are no name that promises anything; they may be seen early.
             self.seal_and_publish()?;
+            self.unverified_items = 0;
             for manifest in std::mem::take(&mut self.unverified) {
                 self.store
                     .write_manifest(&manifest, &mut std::io::sink(), &())?;
@@ -205,10 +235,15 @@ impl<'s> Writer<'s> {
     }
 
     fn has_chunk(&self, id: &ChunkId) -> Result<bool> {
-        if self.chunks.contains_key(id) {
-            return Ok(true);
+        Ok(self.chunk_len(id)?.is_some())
+    }
+
+    fn chunk_len(&self, id: &ChunkId) -> Result<Option<u32>> {
+        if let Some(pending) = self.chunks.get(id) {
+            return Ok(Some(pending.len));
         }
-        Ok(self.store.view().chunk(self.store.packs(), id)?.is_some())
+        let place = self.store.view().chunk(self.store.packs(), id)?;
+        Ok(place.map(|place| place.entry.len))
     }
 
     fn has_lob(&self, id: &LobId) -> Result<bool> {
@@ -243,13 +278,22 @@ impl<'s> Writer<'s> {
     fn append(&mut self, frame: &Frame) -> Result<()> {
         self.pack()?.frame(frame)?;
         self.unsynced += frame.stored.len() as u64;
-        for &(id, _) in &frame.chunks {
-            let _ = self.chunks.insert(id, self.serial);
+        let pack = self.serial;
+        for &(id, len) in &frame.chunks {
+            let _ = self.chunks.insert(id, Pending { pack, len });
         }
         self.seal_if_full()
     }
 
     fn append_manifest(&mut self, manifest: &Manifest) -> Result<()> {
+        if self
+            .pack
+            .as_ref()
+            .is_some_and(|pack| !pack.has_room(manifest))
+        {
+            self.seal();
+            self.join_sealing(SEALING_MAX)?;
+        }
         self.pack()?.manifest(manifest)?;
         let _ = self.lobs.insert(manifest.id);
         self.seal_if_full()
@@ -330,19 +374,7 @@ impl<'s> Writer<'s> {
         self.store
             .publish_root(sealed.iter().map(|s| (s.id, s.len)).collect())?;
         let last = self.serial - (self.sealing.len() + usize::from(self.pack.is_some())) as u32;
-        self.chunks.retain(|_, pack| *pack > last);
+        self.chunks.retain(|_, pending| pending.pack > last);
         Ok(())
     }
-}
-
-/// All chunks that a manifest needs, those of its segments included, where the segments are there.
-pub(crate) fn all_chunks(store: &Store, manifest: &Manifest) -> Result<Vec<ChunkId>> {
-    let mut ids = manifest.named_chunks();
-    if matches!(manifest.parts, Parts::Segments(_)) {
-        store.each_run(manifest, 0..manifest.size, &mut |_, chunks| {
-            ids.extend(chunks.iter().map(|&(id, _)| id));
-            Ok(())
-        })?;
-    }
-    Ok(ids)
 }

@@ -251,7 +251,7 @@ impl Store {
         let mut keep = view.runs.len();
         while let Some(run) = keep.checked_sub(1).and_then(|last| view.runs.get(last)) {
             let count = run.count(Kind::Chunk) + run.count(Kind::Lob);
-            if count > 2 * size {
+            if count > 2 * size || count + size > u32::MAX as usize {
                 break;
             }
             size += count;

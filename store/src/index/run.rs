@@ -112,7 +112,8 @@ impl Run {
         };
         let (chunk_count, lob_count) = (d.u64()?, d.u64()?);
         d.zeros(8)?;
-        if chunk_bits > 24 || lob_bits > 24 || chunk_count > 1 << 32 || lob_count > 1 << 32 {
+        let most = u64::from(u32::MAX);
+        if chunk_bits > 24 || lob_bits > 24 || chunk_count > most || lob_count > most {
             return Err(bad("numbers out of bounds"));
         }
         if (pack_count + dropped_count).saturating_mul(ID_LEN) > d.left() {

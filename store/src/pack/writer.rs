@@ -7,12 +7,15 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::id::PackId;
-use crate::limits::{PACK_ENTRIES_MAX, PACK_SOFT};
+use crate::limits::{PACK_ENTRIES_MAX, PACK_HARD, PACK_SOFT};
 use crate::manifest::Manifest;
 
-use super::record::{encode_frame_head, encode_manifest, pack_header};
+use super::record::{RECORD_HEADER, encode_frame_head, encode_manifest, pack_header};
 use super::table::{LobEntry, TableBuilder};
 use super::{Nonce, TRAILER_MAGIC};
+
+/// Bytes kept free for the table of a pack, which a full one does not need.
+const TABLE_ROOM: u64 = 8 << 20;
 
 /// A pack that is being written.
 #[derive(Debug)]
@@ -106,6 +109,12 @@ impl PackWriter {
         self.len >= PACK_SOFT || self.table.entries() >= PACK_ENTRIES_MAX / 4
     }
 
+    /// Whether a manifest, which may be longer than a whole pack should be, fits into this one.
+    pub(crate) fn has_room(&self, manifest: &Manifest) -> bool {
+        let record = RECORD_HEADER + manifest.encoded_len();
+        self.len + record as u64 <= PACK_HARD - TABLE_ROOM
+    }
+
     /// Makes what was appended durable.
     pub(crate) fn sync(&self) -> Result<()> {
         self.file.sync().map_err(Error::at(&self.path))
@@ -125,6 +134,12 @@ impl PackWriter {
         tail.extend_from_slice(&(table.len() as u64).to_le_bytes());
         tail.extend_from_slice(TRAILER_MAGIC);
         self.append(&tail)?;
+        if self.len > PACK_HARD {
+            return Err(Error::OverLimit {
+                what: self.path.display().to_string(),
+                limit: PACK_HARD,
+            });
+        }
         self.sync()?;
         let table_path = self.path.with_extension("idx");
         let file = self

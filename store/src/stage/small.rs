@@ -11,7 +11,7 @@ use crate::manifest::{Manifest, ManifestBuilder};
 use crate::pack::PackWriter;
 use crate::progress::Progress;
 
-use super::{Added, Writer};
+use super::{Added, Pending, Writer};
 
 /// The frame that small lobs are gathered in, and what waits for it.
 #[derive(Debug, Default)]
@@ -115,7 +115,8 @@ impl Writer<'_> {
         self.small.chunks.push(chunk);
         self.small.raw.extend_from_slice(bytes);
         // In no pack yet, and so in none that a publication could take for visible.
-        let _ = self.chunks.insert(id, u32::MAX);
+        let (pack, len) = (u32::MAX, chunk.1);
+        let _ = self.chunks.insert(id, Pending { pack, len });
         Ok(())
     }
 

@@ -1,0 +1,170 @@
+//! Decoding the chunks of a stretch of a lob, each frame once, on all cores.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::frame::verify_chunk;
+use crate::id::{ChunkId, PackId};
+use crate::store::Store;
+
+use super::{Group, group_of, range_of};
+
+/// Verified chunks of one frame.
+pub(super) struct Decoded {
+    raw: Vec<u8>,
+    /// Where in `raw` each of them is.
+    parts: Vec<Range<usize>>,
+}
+
+impl Decoded {
+    /// The chunks, one after the other.
+    pub(super) fn join(&self) -> Vec<u8> {
+        let mut all = Vec::with_capacity(self.parts.iter().map(Range::len).sum());
+        for part in &self.parts {
+            all.extend_from_slice(&self.raw[part.clone()]);
+        }
+        all
+    }
+
+    /// Keeps no more than twice what was asked for, whatever the length of the frame.
+    fn shrunk(self) -> Decoded {
+        let wanted: usize = self.parts.iter().map(Range::len).sum();
+        if 2 * wanted >= self.raw.capacity() {
+            return self;
+        }
+        let raw = self.join();
+        let mut end = 0;
+        let moved = self.parts.iter().map(|part| {
+            end += part.len();
+            end - part.len()..end
+        });
+        Decoded {
+            parts: moved.collect(),
+            raw,
+        }
+    }
+}
+
+/// The verified bytes of a stretch of a lob.
+pub(super) struct Window {
+    frames: Vec<Decoded>,
+    /// For each chunk in the order of the lob: the frame, and the part of it.
+    order: Vec<(usize, usize)>,
+}
+
+impl Window {
+    /// The bytes of each chunk, in the order of the lob.
+    pub(super) fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+        self.order.iter().map(|&(frame, part)| {
+            let frame = &self.frames[frame];
+            &frame.raw[frame.parts[part].clone()]
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.frames.iter().map(|frame| frame.raw.capacity()).sum()
+    }
+}
+
+impl Store {
+    /// Decodes and verifies the chunks of a stretch of a lob in parallel.
+    pub(super) fn decode_window(&self, chunks: &[(ChunkId, u32)]) -> Result<Window> {
+        let mut groups: Vec<Group> = Vec::new();
+        let mut frames: HashMap<(PackId, u32), usize> = HashMap::new();
+        let mut seen: HashMap<ChunkId, (u32, (usize, usize))> = HashMap::new();
+        let mut order = Vec::with_capacity(chunks.len());
+        for (id, len) in chunks {
+            let (found, at) = match seen.get(id) {
+                Some(&known) => known,
+                None => {
+                    let place = self.place(id)?;
+                    let frame = *frames
+                        .entry((place.pack, place.entry.frame))
+                        .or_insert(groups.len());
+                    let at = match groups.get_mut(frame) {
+                        Some(group) => {
+                            group.chunks.push(place.entry);
+                            (frame, group.chunks.len() - 1)
+                        }
+                        None => {
+                            groups.push(group_of(&place)?);
+                            (frame, 0)
+                        }
+                    };
+                    *seen.entry(*id).or_insert((place.entry.len, at))
+                }
+            };
+            if found != *len {
+                return Err(Error::damaged(
+                    format!("chunk {id}"),
+                    "it has another length than listed",
+                ));
+            }
+            order.push(at);
+        }
+        let frames: Result<_> = groups
+            .par_iter()
+            .map(|group| self.decode_group(group).map(Decoded::shrunk))
+            .collect();
+        Ok(Window {
+            frames: frames?,
+            order,
+        })
+    }
+
+    /// Decodes one frame, and verifies the chunks of it that were asked for.
+    pub(super) fn decode_group(&self, group: &Group) -> Result<Decoded> {
+        let raw = self.decode_frame(&group.place, 0)?;
+        let parts: Vec<_> = group.chunks.iter().map(range_of).collect();
+        for (chunk, part) in group.chunks.iter().zip(&parts) {
+            let bytes = raw.get(part.clone()).ok_or_else(|| {
+                Error::damaged(format!("chunk {}", chunk.id), "its frame is too short")
+            })?;
+            verify_chunk(&chunk.id, bytes)?;
+        }
+        Ok(Decoded { raw, parts })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::disk::OsDisk;
+    use crate::frame::Frame;
+
+    /// A few bytes each of large frames, in turn: what is held follows the bytes asked for.
+    #[test]
+    fn a_window_holds_little_more_than_its_bytes() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::create(Arc::new(OsDisk), &dir.path().join("s")).expect("a store");
+        let filler = vec![0; 255 << 10];
+        let grains: Vec<_> = (1..5u8).map(|n| vec![n; 3]).collect();
+        let mut writer = store.writer().expect("a writer");
+        for grain in &grains {
+            let parts = [&filler, &filler, grain, &filler, &filler];
+            let chunks = parts.map(|part| (ChunkId::of(part), part.len() as u32));
+            let frame = Frame::plain(chunks.to_vec(), &parts.map(Vec::as_slice).concat());
+            writer.add_frame(frame).expect("takes");
+        }
+        writer.finish().expect("publishes");
+        let content: Vec<_> = (0..1000).map(|n| &grains[n % 4]).collect();
+        let chunks: Vec<_> = content
+            .iter()
+            .map(|grain| (ChunkId::of(grain), 3))
+            .collect();
+        let window = store.decode_window(&chunks).expect("decodes");
+        assert!(
+            window
+                .chunks()
+                .eq(content.iter().map(|grain| grain.as_slice()))
+        );
+        assert_eq!(window.frames.len(), 4, "each frame is decoded once");
+        assert!(window.held_bytes() <= 2 * 4 * 3);
+    }
+}
