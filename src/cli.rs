@@ -10,6 +10,7 @@ mod env;
 mod filter_process;
 mod init;
 mod install;
+mod ls_files;
 mod man;
 #[cfg(test)]
 mod reference;
@@ -23,10 +24,13 @@ use std::ffi::OsString;
 use std::panic;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use lob_store::Store;
+use lob_store::disk::OsDisk;
 
-use crate::git::GitError;
+use crate::git::{GitError, Repo};
 use crate::ui::{Exit, Explain, Failure, Options, Ui};
 use crate::{remote, sync};
 
@@ -85,6 +89,7 @@ enum Command {
     Init(init::Args),
     Track(track::Args),
     Untrack(untrack::Args),
+    LsFiles(ls_files::Args),
     Env(env::Args),
     Doctor(doctor::Args),
     Demo(demo::Args),
@@ -103,6 +108,7 @@ impl Command {
             Command::Init(args) => init::run(args, ui),
             Command::Track(args) => track::run(args, ui),
             Command::Untrack(args) => untrack::run(args, ui),
+            Command::LsFiles(args) => ls_files::run(args, ui),
             Command::Env(args) => env::run(args, ui),
             Command::Doctor(args) => doctor::run(args, ui),
             Command::Demo(args) => demo::run(args, ui),
@@ -173,6 +179,15 @@ fn run(cli: Cli, ui: &Ui) -> Outcome {
             Ok(Exit::Done)
         }
     }
+}
+
+/// The store of this repository; `None` where there is none yet, as looking must not make one.
+fn store_of(repo: &Repo) -> lob_store::Result<Option<Store>> {
+    let dir = repo.lob_dir();
+    if !dir.exists() {
+        return Ok(None);
+    }
+    Store::open(Arc::new(OsDisk), &dir).map(Some)
 }
 
 fn report_bug(info: &panic::PanicHookInfo<'_>) {

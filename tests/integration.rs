@@ -6,6 +6,7 @@
 )]
 
 mod filters;
+mod look;
 mod manners;
 mod setup;
 mod store;

@@ -2,11 +2,9 @@
 
 use std::path::Path;
 
-use lob_store::Store;
-use lob_store::disk::OsDisk;
 use serde::Serialize;
 
-use super::Outcome;
+use super::{Outcome, store_of};
 use crate::git::settings::{KEYS, Key};
 use crate::git::version::Version;
 use crate::git::{Config, Git, GitError, Repo};
@@ -103,22 +101,18 @@ fn places(repo: &Repo) -> Vec<Fact> {
         Some(top) => top.display().to_string(),
         None => "none, the repository is bare".to_owned(),
     };
-    let lob_dir = repo.lob_dir();
     let mut facts = vec![
         Fact::new("work tree", work_tree),
         Fact::new("git directory", repo.git_dir().display()),
-        Fact::new("store", lob_dir.display()),
+        Fact::new("store", repo.lob_dir().display()),
     ];
     // Never an error: this is what one looks at when the store is broken.
-    if !lob_dir.exists() {
-        facts.push(Fact::new(
+    match store_of(repo) {
+        Ok(None) => facts.push(Fact::new(
             "store id",
             "none yet; `lob init` or the first `git add` makes it",
-        ));
-        return facts;
-    }
-    match Store::open(std::sync::Arc::new(OsDisk), &lob_dir) {
-        Ok(store) => {
+        )),
+        Ok(Some(store)) => {
             facts.push(Fact::new("store id", store.id()));
             let size = store.stored_bytes().map(|bytes| Size(bytes).to_string());
             let size = size.unwrap_or_else(|error| error.to_string());

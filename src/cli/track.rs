@@ -1,14 +1,16 @@
 //! `lob track`: which files are lobs.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::Outcome;
-use crate::git::Repo;
 use crate::git::attributes::{self, Attributes, Rule};
 use crate::git::path::{bytes, git_bytes};
+use crate::git::scan::index_pointers;
+use crate::git::{Oid, Repo, Seen, index_file};
 use crate::ui::{Exit, Failure, Ui, escape, json};
 
 /// Choose the files that lob keeps, or list the patterns
@@ -17,6 +19,8 @@ use crate::ui::{Exit, Failure, Ui, escape, json};
 /// the shell expands them. Without a pattern all patterns of the repository are listed, with --json
 /// as events "pattern" with "pattern", "file" and "line". Git's own files, such as
 /// .gitattributes, stay git's whatever the pattern.
+///
+/// Files that were added before stay in git whole until they are added anew; they are named.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -34,6 +38,9 @@ pub(super) struct Args {
     #[arg(short = 'n', long)]
     dry_run: bool,
 }
+
+/// Names that are shown of a list, unless --verbose.
+const NAMES_MAX: usize = 10;
 
 /// The event `pattern`.
 #[derive(Serialize)]
@@ -65,8 +72,49 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
     }
     if !args.dry_run {
         file.save()?;
+        name_plain_files(&repo, ui)?;
     }
     Ok(Exit::Done)
+}
+
+/// Names the files that the patterns now make lobs and that git holds whole.
+fn name_plain_files(repo: &Repo, ui: &Ui) -> Result<(), Failure> {
+    let plain = plain_files(repo)?;
+    if plain.is_empty() {
+        return Ok(());
+    }
+    ui.say("these files are in git whole, since they were added before:");
+    let shown = if ui.verbosity() > 0 {
+        plain.len()
+    } else {
+        NAMES_MAX
+    };
+    for path in plain.iter().take(shown) {
+        ui.say(format_args!("  {}", escape::path(path)));
+    }
+    if let more @ 1.. = plain.len().saturating_sub(shown) {
+        ui.say(format_args!("  and {more} more"));
+    }
+    ui.hint("make them lobs from the next commit on: git add --renormalize .");
+    Ok(())
+}
+
+/// The files of the index that are lobs by their attributes and whose content git holds itself.
+pub(super) fn plain_files(repo: &Repo) -> Result<Vec<Vec<u8>>, Failure> {
+    let mut seen = Seen::open(repo);
+    let pointers = index_pointers(repo, &mut seen)?;
+    // Losing it costs another look next time.
+    let _ = seen.save();
+    let pointers: HashSet<Vec<u8>> = pointers.into_iter().map(|lob| lob.path).collect();
+    let empty = Oid::of_blob(b"", repo.object_len());
+    let entries = index_file::entries(repo)?.into_iter();
+    let files = entries.filter(|entry| entry.is_file() && Some(entry.oid) != empty);
+    let mut plain: Vec<Vec<u8>> = files.map(|entry| entry.path).collect();
+    plain.retain(|path| !pointers.contains(path));
+    plain.dedup();
+    let mut is_lob = attributes::is_lob(repo.git(), plain.iter().map(Vec::as_slice))?.into_iter();
+    plain.retain(|_| is_lob.next() == Some(true));
+    Ok(plain)
 }
 
 /// The patterns that the arguments of `lob track` and `lob untrack` mean.

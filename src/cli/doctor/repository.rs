@@ -1,12 +1,12 @@
 //! The checks of one repository: settings, hooks, attributes, store, disk.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use lob_store::Store;
 use lob_store::disk::{Disk, OsDisk};
 
 use super::Finding;
+use crate::cli::store_of;
+use crate::cli::track::plain_files;
 use crate::git::Repo;
 use crate::git::attributes::{self, Attribute};
 use crate::git::hooks::{Hook, Hooks, State};
@@ -26,8 +26,9 @@ pub(super) fn check(repo: &Repo) -> Vec<Finding> {
     if repo.work_tree().is_some() {
         findings.extend(hooks(repo));
         findings.push(tracked(repo));
+        findings.extend(whole(repo));
     }
-    findings.push(store(&repo.lob_dir()));
+    findings.push(store(repo));
     findings.extend(space("disk", repo.common_dir()));
     findings
 }
@@ -123,6 +124,20 @@ fn tracked(repo: &Repo) -> Finding {
     }
 }
 
+/// Files that were added before their pattern was tracked, or by a git that did not know lob.
+fn whole(repo: &Repo) -> Option<Finding> {
+    let plain = match plain_files(repo) {
+        Ok(plain) => plain,
+        Err(failure) => return Some(Finding::failed(ATTRIBUTES, failure)),
+    };
+    let first = escape::path(plain.first()?);
+    let message = match plain.len() {
+        1 => format!("1 file that should be a lob is in git whole: {first}"),
+        n => format!("{n} files that should be lobs are in git whole, the first is {first}"),
+    };
+    Some(Finding::note(ATTRIBUTES, message).remedy("git add --renormalize . && git commit"))
+}
+
 /// Files in the index that are lobs by their attributes and whose line ends git may change.
 fn with_line_ends(repo: &Repo) -> Result<Vec<Vec<u8>>, Failure> {
     let entries = index_file::entries(repo)?;
@@ -137,20 +152,20 @@ fn with_line_ends(repo: &Repo) -> Result<Vec<Vec<u8>>, Failure> {
     Ok(paths)
 }
 
-fn store(lob_dir: &Path) -> Finding {
-    if !lob_dir.exists() {
-        return Finding::note("store", "there is none yet")
-            .remedy("lob init makes it, and so does the first file that is added");
-    }
-    let store = match Store::open(Arc::new(OsDisk), lob_dir) {
-        Ok(store) => store,
+fn store(repo: &Repo) -> Finding {
+    let store = match store_of(repo) {
+        Ok(Some(store)) => store,
+        Ok(None) => {
+            return Finding::note("store", "there is none yet")
+                .remedy("lob init makes it, and so does the first file that is added");
+        }
         Err(error) => return Finding::failed("store", error),
     };
     match store.stored_bytes() {
-        Ok(bytes) => Finding::ok(
-            "store",
-            format_args!("{}, {}", lob_dir.display(), Size(bytes)),
-        ),
+        Ok(bytes) => {
+            let place = store.root().display();
+            Finding::ok("store", format_args!("{place}, {}", Size(bytes)))
+        }
         Err(error) => Finding::failed("store", error),
     }
 }
@@ -178,6 +193,8 @@ mod tests {
     use super::super::State::{Note, Ok, Wrong};
     use super::*;
     use crate::git::fixture::Fixture;
+    use lob_store::Store;
+    use std::sync::Arc;
 
     #[test]
     fn settings_without_effect_are_named() {
@@ -195,13 +212,13 @@ mod tests {
 
     #[test]
     fn a_store_is_opened_where_there_is_one() {
-        let dir = tempfile::tempdir().unwrap();
-        let lob_dir = dir.path().join("lob");
-        assert_eq!(store(&lob_dir).state, Note);
-        Store::create(Arc::new(OsDisk), &lob_dir).unwrap();
-        assert_eq!(store(&lob_dir).state, Ok);
-        std::fs::write(lob_dir.join("state/format"), "nonsense").unwrap();
-        assert_eq!(store(&lob_dir).state, Wrong);
+        let fixture = Fixture::new();
+        let repo = fixture.repo();
+        assert_eq!(store(&repo).state, Note);
+        Store::create(Arc::new(OsDisk), &repo.lob_dir()).unwrap();
+        assert_eq!(store(&repo).state, Ok);
+        fixture.write(".git/lob/state/format", "nonsense");
+        assert_eq!(store(&repo).state, Wrong);
     }
 
     #[test]

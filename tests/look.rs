@@ -1,0 +1,158 @@
+//! Looking: what ls-files, status and doctor say of a repository.
+
+use std::sync::Arc;
+
+use lob_store::disk::OsDisk;
+use lob_store::{LobId, Store};
+
+use crate::support::{Repo, World, noise};
+
+/// The pointer of some content.
+fn pointer(content: &[u8]) -> String {
+    let (id, size) = (LobId::of(content), content.len());
+    format!("version git-lob/2\noid blake3:{id}\nsize {size}\n")
+}
+
+/// Puts content into the store of a repository, and gives its pointer.
+fn put(repo: &Repo, content: &[u8]) -> String {
+    let store = Store::open_or_create(Arc::new(OsDisk), &repo.path().join(".git/lob")).unwrap();
+    let mut writer = store.writer().unwrap();
+    writer.add(&mut &*content, &()).unwrap();
+    writer.finish().unwrap();
+    pointer(content)
+}
+
+/// A commit with one lob that is here, one that is not, one of Git LFS, and an ordinary file.
+fn mixed(world: &World) -> Repo {
+    let repo = world.init("repo");
+    repo.write("a b\n.bin", put(&repo, &noise(1, 5000)));
+    repo.write("gone.bin", pointer(&noise(2, 12_345_678)));
+    let sha256 = "4".repeat(64);
+    let lfs = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize 7\n");
+    repo.write("other.bin", lfs);
+    repo.write("plain.txt", "text");
+    repo.commit("First");
+    repo
+}
+
+#[test]
+fn ls_files_shows_id_presence_size_and_path() {
+    let world = World::without_filter();
+    let repo = mixed(&world);
+    let (here, gone) = (LobId::of(&noise(1, 5000)), LobId::of(&noise(2, 12_345_678)));
+    let short = |id: LobId| id.to_string()[..12].to_owned();
+    let all = format!(
+        "{} *    5.0 kB  \"a b\\n.bin\"\n{} -   12.3 MB  gone.bin\n444444444444 -       7 B  other.bin\n",
+        short(here),
+        short(gone)
+    );
+    assert_eq!(repo.lob(&["ls-files"]), all);
+    let long = repo.lob(&["ls-files", "--missing", "--long"]);
+    let sha256 = "4".repeat(64);
+    assert_eq!(
+        long,
+        format!("{gone} -   12.3 MB  gone.bin\n{sha256} -       7 B  other.bin\n")
+    );
+    let raw = repo.try_lob(&["ls-files", "-z"]).stdout;
+    let first = format!("{here} * 5000\ta b\n.bin\0{gone} - 12345678\tgone.bin\0");
+    assert!(
+        raw.starts_with(first.as_bytes()),
+        "{}",
+        String::from_utf8_lossy(&raw)
+    );
+    let json = repo.lob(&["ls-files", "--json"]);
+    let lines: Vec<serde_json::Value> = json
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[0]["path"], "a b\n.bin");
+    assert_eq!(lines[0]["present"], true);
+    assert_eq!(lines[1]["id"], gone.to_string());
+    assert_eq!(lines[2]["kind"], "lfs");
+}
+
+#[test]
+fn ls_files_of_a_commit_lists_every_path_and_leaves_no_trace() {
+    let world = World::without_filter();
+    let repo = mixed(&world);
+    let before = repo.lob(&["ls-files"]);
+    repo.write("copy.bin", put(&repo, &noise(1, 5000)));
+    repo.git(&["rm", "-q", "gone.bin"]);
+    repo.commit("Second");
+    assert_eq!(repo.lob(&["ls-files", "HEAD~"]), before);
+    assert_eq!(repo.lob(&["ls-files", "HEAD"]), repo.lob(&["ls-files"]));
+    assert_eq!(
+        repo.lob(&["ls-files", "main"]).lines().count(),
+        3,
+        "the same blob twice"
+    );
+    repo.assert_clean();
+    let left = std::fs::read_dir(repo.path().join(".git")).unwrap();
+    assert!(
+        left.map(|entry| entry.unwrap().file_name())
+            .all(|name| { !name.to_string_lossy().starts_with("lob-index") })
+    );
+    let stderr = repo.try_lob(&["ls-files", "no-such"]).fails(1);
+    assert!(
+        stderr.contains("no commit or tree named no-such"),
+        "{stderr}"
+    );
+    let stderr = repo.try_lob(&["ls-files", "--", "--output=x"]).fails(1);
+    assert!(stderr.contains("begins with `-`"), "{stderr}");
+}
+
+#[test]
+fn looking_makes_no_store() {
+    let world = World::without_filter();
+    let repo = world.init("repo");
+    repo.write("a.bin", pointer(b"x"));
+    repo.commit("First");
+    for verb in ["ls-files", "env"] {
+        repo.lob(&[verb]);
+        assert!(!repo.path().join(".git/lob").exists(), "{verb}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_path_that_is_no_text_is_shown_whole() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let world = World::without_filter();
+    let repo = world.init("repo");
+    std::fs::write(
+        repo.path().join(OsStr::from_bytes(b"\xff\x1b")),
+        pointer(b"x"),
+    )
+    .unwrap();
+    repo.commit("First");
+    assert!(repo.lob(&["ls-files"]).ends_with("  \"\\377\\033\"\n"));
+    assert!(
+        repo.try_lob(&["ls-files", "-z"])
+            .stdout
+            .ends_with(b"\t\xff\x1b\0")
+    );
+    let json = repo.lob(&["ls-files", "--json"]);
+    assert!(json.contains("\"path_bytes\":\"ff1b\""), "{json}");
+}
+
+#[test]
+fn track_names_the_files_that_git_holds_whole() {
+    let world = World::without_filter();
+    let repo = world.init("repo");
+    repo.write("whole.bin", "content");
+    repo.write("empty.bin", "");
+    repo.write("lob.bin", pointer(b"x"));
+    repo.write("other.txt", "text");
+    repo.commit("First");
+    let said = repo.try_lob(&["track", "*.bin"]).stderr;
+    assert!(said.contains("\n  whole.bin\nhint: "), "{said}");
+    assert!(said.contains("git add --renormalize ."), "{said}");
+    let doctor = repo.try_lob(&["doctor"]).stdout;
+    let doctor = String::from_utf8(doctor).unwrap();
+    assert!(
+        doctor.contains("1 file that should be a lob is in git whole: whole.bin"),
+        "{doctor}"
+    );
+}
