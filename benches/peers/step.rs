@@ -17,6 +17,8 @@ const SAID: usize = 2000;
 pub struct Step {
     /// By the clock on the wall.
     pub wall: Duration,
+    /// The same until all that was written is on the disk.
+    pub synced: Duration,
     /// Of the processor, all processes together, if the system tells.
     pub cpu: Option<Duration>,
     /// The most memory that one process of the tool had, if any was seen.
@@ -28,6 +30,7 @@ impl Step {
     pub fn then(self, next: Step) -> Step {
         Step {
             wall: self.wall + next.wall,
+            synced: self.synced + next.synced,
             cpu: self.cpu.zip(next.cpu).map(|(one, two)| one + two),
             peak: self.peak.max(next.peak),
         }
@@ -60,6 +63,7 @@ pub fn measure(
         check(command, status, notes)?;
         total = total.then(Step {
             wall,
+            synced: wall,
             cpu: Some(Duration::ZERO),
             peak,
         });
@@ -67,7 +71,13 @@ pub fn measure(
     let cpu = self::spent()
         .zip(spent)
         .map(|(after, before)| after - before);
-    Ok(Step { cpu, ..total })
+    let start = Instant::now();
+    tree::settle();
+    Ok(Step {
+        synced: total.synced + start.elapsed(),
+        cpu,
+        ..total
+    })
 }
 
 /// Runs a program that must succeed, and gives its stdout.

@@ -110,8 +110,12 @@ fn saved(figures: &mut Figures, adds: &Steps, pushes: &Steps) {
         figures.time(Measure::PushFirst, wall(pushes.first));
         figures.time(Measure::PushLater, wall(pushes.later));
     }
-    figures.time(Measure::SaveFirst, wall(join(adds.first, pushes.first)));
-    figures.time(Measure::SaveLater, wall(join(adds.later, pushes.later)));
+    let first = join(adds.first, pushes.first);
+    let later = join(adds.later, pushes.later);
+    figures.time(Measure::SaveFirst, wall(first));
+    figures.time(Measure::SaveLater, wall(later));
+    figures.time(Measure::SyncedFirst, first.map(|step| step.synced));
+    figures.time(Measure::SyncedLater, later.map(|step| step.synced));
     figures.size(Measure::PeakAdd, adds.all().and_then(|step| step.peak));
     figures.size(Measure::PeakPush, pushes.all().and_then(|step| step.peak));
 }
