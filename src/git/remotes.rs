@@ -95,14 +95,19 @@ pub fn location(repo: &Repo, remote: &str, direction: Direction) -> Result<Locat
         return Ok(Location::Configured(url.to_string()));
     }
     let url = url(repo, remote, direction)?;
+    Ok(behind(repo, url))
+}
+
+/// Where the store is that belongs to a repository with this URL, which git has rewritten already.
+pub fn behind(repo: &Repo, url: Vec<u8>) -> Location {
     let Some(path) = local_path(&url) else {
-        return Ok(Location::Git(url));
+        return Location::Git(url);
     };
     let path = repo.git().dir().join(path_buf(&path));
-    Ok(match git_dir_at(&path) {
+    match git_dir_at(&path) {
         Some(git_dir) => Location::Repository(common_dir_of(&git_dir).join("lob")),
         None => Location::Absent(path),
-    })
+    }
 }
 
 /// The path that a URL of git means, where it is one of this file system: `file://` with its

@@ -173,3 +173,86 @@ impl Upload for Writer<'_> {
         Ok(Writer::finish(*self)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn kind(result: Result<Store>) -> &'static str {
+        match result {
+            Ok(_) => "open",
+            Err(Error::NoStore(_)) => "no store",
+            Err(Error::NoParent(_)) => "no parent",
+            Err(Error::Gone { .. }) => "gone",
+            Err(Error::OtherStore { .. }) => "other",
+            Err(Error::Store(lob_store::Error::Occupied(_))) => "occupied",
+            Err(Error::Store(lob_store::Error::NotAStore(_))) => "not a store",
+            Err(_) => "another error",
+        }
+    }
+
+    fn names(dir: &Path) -> Vec<std::ffi::OsString> {
+        let mut names: Vec<_> = fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn reading_creates_nothing() {
+        let top = tempfile::tempdir().unwrap();
+        let empty = top.path().join("empty");
+        fs::create_dir(&empty).unwrap();
+        for dir in [&empty, &top.path().join("missing")] {
+            assert_eq!(kind(open_dir(dir, Access::Read, None)), "no store");
+        }
+        assert_eq!(names(top.path()), ["empty"]);
+        assert!(names(&empty).is_empty());
+    }
+
+    #[test]
+    fn receiving_makes_a_store_where_nothing_is_but_not_the_way_to_it() {
+        let top = tempfile::tempdir().unwrap();
+        let (new, deep) = (top.path().join("new"), top.path().join("unmounted/lob"));
+        assert_eq!(kind(open_dir(&deep, Access::Write, None)), "no parent");
+        assert!(names(top.path()).is_empty());
+        let store = open_dir(&new, Access::Write, None).unwrap();
+        let again = open_dir(&new, Access::Read, Some(store.id())).unwrap();
+        assert_eq!(again.id(), store.id());
+    }
+
+    #[test]
+    fn what_is_somebody_elses_stays_as_it_is() {
+        let top = tempfile::tempdir().unwrap();
+        fs::write(top.path().join("photo"), "x").unwrap();
+        assert_eq!(kind(open_dir(top.path(), Access::Write, None)), "occupied");
+        assert_eq!(
+            kind(open_dir(top.path(), Access::Read, None)),
+            "not a store"
+        );
+        let file = top.path().join("photo");
+        assert_eq!(kind(open_dir(&file, Access::Write, None)), "another error");
+        assert_eq!(names(top.path()), ["photo"]);
+    }
+
+    #[test]
+    fn a_store_that_vanished_or_was_exchanged_is_noticed() {
+        let top = tempfile::tempdir().unwrap();
+        let dir = top.path().join("lob");
+        let old = open_dir(&dir, Access::Write, None).unwrap().id();
+        fs::rename(&dir, top.path().join("aside")).unwrap();
+        for access in [Access::Read, Access::Write] {
+            assert_eq!(kind(open_dir(&dir, access, Some(old))), "gone");
+        }
+        open_dir(&dir, Access::Write, None).unwrap();
+        for access in [Access::Read, Access::Write] {
+            let found = open_dir(&dir, access, Some(old));
+            let hint = found.as_ref().err().and_then(Error::hint).unwrap();
+            assert!(hint.contains("lobStoreId"), "{hint}");
+            assert_eq!(kind(found), "other");
+        }
+    }
+}
