@@ -6,6 +6,7 @@
 //!
 //! A remote is never trusted: everything that arrives goes through [`Upload`], which verifies it.
 
+mod absent;
 mod dir;
 mod error;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use std::fmt;
 
 use lob_store::{ChunkId, Cursor, Frame, LobId, LobInfo, Manifest, StoreId};
 
+pub use absent::Absent;
 pub use dir::{Access, open_dir};
 pub use error::{Error, Result};
 pub use url::Location;

@@ -247,6 +247,12 @@ impl Run {
         stdout
     }
 
+    /// What it said; fails unless it succeeded.
+    #[track_caller]
+    pub fn ok_stderr(self) -> String {
+        self.fails(0)
+    }
+
     /// What it said; fails unless it ended with this code.
     #[track_caller]
     pub fn fails(self, code: i32) -> String {

@@ -102,6 +102,19 @@ pub fn commit_pointers(
     pointers(repo, seen, Walk::Range { include, exclude }, each)
 }
 
+/// Calls `each` with every pointer that a checkout of any of these commits needs, once for each blob.
+pub fn snapshot_pointers(
+    repo: &Repo,
+    seen: &mut Seen,
+    commits: &[Oid],
+    each: impl FnMut(Found),
+) -> Result<()> {
+    if commits.is_empty() {
+        return Ok(());
+    }
+    pointers(repo, seen, Walk::Snapshots(commits), each)
+}
+
 fn tracked(entry: &IndexEntry, pointer: Pointer) -> Tracked {
     Tracked {
         path: entry.path.clone(),

@@ -110,6 +110,8 @@ pub const KEYS: &[Key] = &[
         "as lob.fetchCommitsHeadDays, for what prune keeps; at least as much"),
     key("lob.pruneCommitsOtherDays", Kind::Days, "the fetch window", false,
         "as lob.fetchCommitsOtherDays, for what prune keeps; at least as much"),
+    key("lob.prefetch", Kind::Bool, "false", false,
+        "after a checkout or a merge, get in the background what is likely to be needed next"),
     key("lob.remote", Kind::Text, "", false,
         "the remote that is meant where none is named; else the branch's, else origin"),
     key("lob.url", Kind::Text, "", false,
@@ -121,7 +123,7 @@ pub const KEYS: &[Key] = &[
     key("remote.<name>.lobUrl", Kind::Text, "", false,
         "the store of this remote; where not set, derived from the remote's URL"),
     key("remote.<name>.lobStoreId", Kind::Text, "", false,
-        "the store that was found there before, written by lob"),
+        "the id of the store that this remote must be, or `none` for any; otherwise the one that was found there first"),
 ];
 
 /// What a checkout does with a lob.
@@ -197,6 +199,8 @@ pub struct Settings {
     pub fetch: Window,
     /// `lob.prune...Days`: at least the fetch window in each of the three.
     pub prune: Window,
+    /// `lob.prefetch`.
+    pub prefetch: bool,
     /// `lob.remote`.
     pub remote: Option<String>,
     /// `lob.url`.
@@ -242,6 +246,7 @@ impl Settings {
             fetch_exclude: patterns(config, "lob.fetchExclude"),
             fetch,
             prune: prune_window(config, fetch)?,
+            prefetch: config.bool("lob.prefetch", false)?,
             remote: config.text("lob.remote")?.map(str::to_string),
             url: config.text("lob.url")?.map(str::to_string),
             bwlimit: bwlimit.filter(|&limit| limit > 0),

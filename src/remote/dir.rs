@@ -44,14 +44,11 @@ pub fn open_dir(dir: &Path, access: Access, expected: Option<StoreId>) -> Result
             return Err(Error::NoParent(dir.to_path_buf()));
         }
         Store::open_or_create(disk, dir)?
+    } else if access == Access::Read {
+        Store::open(disk, dir)?
     } else {
-        Store::open(disk, dir).map_err(|error| match error {
-            // The directory is not empty: this is somebody's, and stays as it is.
-            lob_store::Error::NotAStore(path) if access == Access::Write => {
-                lob_store::Error::Occupied(path)
-            }
-            error => error,
-        })?
+        // Finishes a store whose maker was killed, and leaves alone what is somebody else's.
+        Store::open_or_create(disk, dir)?
     };
     match expected {
         Some(expected) if expected != store.id() => Err(Error::OtherStore {

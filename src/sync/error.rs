@@ -3,7 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::plan::Missing;
 use crate::git::GitError;
+use crate::git::index_file::IndexError;
 use crate::remote;
 
 /// The result of every fallible operation of replication.
@@ -19,6 +21,9 @@ pub enum Error {
     /// The remote is not configured, and its name is no path or URL.
     #[error("there is no remote {0:?}")]
     UnknownRemote(String),
+    /// A name that git does not resolve to a commit.
+    #[error("{0:?} is no branch, tag or commit")]
+    NoCommit(String),
     /// A git remote without a URL.
     #[error("the remote {0:?} has no URL")]
     NoUrl(String),
@@ -44,13 +49,11 @@ pub enum Error {
         to: String,
     },
     /// A push that cannot bring all that its commits reference.
-    #[error("{count} lobs that are to be pushed are neither here nor on {remote:?}{example}")]
+    #[error("{count} of the lobs that are to be pushed cannot be had, the first for {example}")]
     Unsendable {
         /// How many.
-        count: u64,
-        /// The remote.
-        remote: String,
-        /// The first of them, as part of the sentence.
+        count: usize,
+        /// The path of the first of them, and why.
         example: String,
     },
     /// A line on the hook's stdin that is not git's.
@@ -70,6 +73,9 @@ pub enum Error {
     /// Git.
     #[error(transparent)]
     Git(#[from] GitError),
+    /// Git's index.
+    #[error(transparent)]
+    Index(#[from] IndexError),
     /// The local store.
     #[error(transparent)]
     Store(#[from] lob_store::Error),
@@ -80,6 +86,33 @@ impl Error {
     pub fn state(path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
         let path = path.to_path_buf();
         move |source| Error::State { path, source }
+    }
+
+    /// A line that git's hook did not get.
+    pub(super) fn bad_hook_line(line: &[u8]) -> Error {
+        let text = String::from_utf8_lossy(line);
+        Error::BadHookLine(text.chars().take(200).collect())
+    }
+
+    /// Lobs that cannot be pushed to a remote.
+    pub(super) fn unsendable(missing: &[Missing]) -> Error {
+        let example = missing.first().map(|first| {
+            let path = String::from_utf8_lossy(&first.want.path);
+            format!("{path:?}: {}", first.why)
+        });
+        Error::Unsendable {
+            count: missing.len(),
+            example: example.unwrap_or_default(),
+        }
+    }
+
+    /// Whether the user or the caller stopped the work.
+    pub fn is_interrupted(&self) -> bool {
+        match self {
+            Error::Store(lob_store::Error::Interrupted) => true,
+            Error::Remote(error) => error.is_interrupted(),
+            _ => false,
+        }
     }
 
     /// What the user can do about it.
@@ -103,6 +136,7 @@ impl Error {
             }
             Error::Remote(error) => return error.hint(),
             Error::Git(error) => return error.hint(),
+            Error::Index(error) => return error.hint(),
             _ => return None,
         })
     }

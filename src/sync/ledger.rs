@@ -68,6 +68,11 @@ impl Ledger {
         &self.tips
     }
 
+    /// Where the store stood when the tips were last compared with it.
+    pub fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+
     /// Whether `oid` is one of the tips; its ancestors are known to git alone.
     pub fn holds(&self, oid: &Oid) -> bool {
         self.known.contains(oid)

@@ -19,6 +19,11 @@ struct Bucket {
 const BURST: Duration = Duration::from_millis(100);
 
 impl Pace {
+    /// The limit that is set, if one is.
+    pub fn of(limit: Option<u64>) -> Pace {
+        limit.map_or_else(Pace::unlimited, Pace::bytes_per_second)
+    }
+
     /// No limit.
     pub fn unlimited() -> Pace {
         Pace(None)

@@ -95,50 +95,18 @@ impl Plan {
         }
     }
 
-    /// Plans to bring `wanted` from one store to another. Both are asked in batches.
+    /// Plans to bring `wanted` from one store to another.
     pub fn make(
         direction: Direction,
         wanted: impl IntoIterator<Item = Want>,
         from: &dyn Remote,
         to: &dyn Remote,
     ) -> Result<Plan> {
-        let mut plan = Plan::new(direction);
-        let mut wanted = wanted.into_iter();
-        loop {
-            let batch: Vec<Want> = wanted.by_ref().take(WINDOW_LOBS).collect();
-            if batch.is_empty() {
-                return Ok(plan);
-            }
-            plan.add(batch, from, to)?;
+        let mut planner = Planner::new(direction, from, to);
+        for want in wanted {
+            planner.want(want)?;
         }
-    }
-
-    fn add(&mut self, batch: Vec<Want>, from: &dyn Remote, to: &dyn Remote) -> Result<()> {
-        let held = to.sizes(&ids(&batch))?;
-        let mut lacking = Vec::new();
-        for (want, held) in batch.into_iter().zip(held) {
-            match held {
-                None => lacking.push(want),
-                Some(size) if size == want.size => self.held += 1,
-                Some(found) => self.miss(want, Why::OtherSize { found }),
-            }
-        }
-        if lacking.is_empty() {
-            return Ok(());
-        }
-        let offered = from.sizes(&ids(&lacking))?;
-        for (want, offered) in lacking.into_iter().zip(offered) {
-            match offered {
-                None => self.miss(want, Why::Nowhere),
-                Some(size) if size == want.size => self.lobs.push(want),
-                Some(found) => self.miss(want, Why::OtherSize { found }),
-            }
-        }
-        Ok(())
-    }
-
-    fn miss(&mut self, want: Want, why: Why) {
-        self.missing.push(Missing { want, why });
+        planner.finish()
     }
 
     /// Whether there is nothing to move. Something may be missing all the same.
@@ -161,6 +129,70 @@ impl Plan {
         let mut lobs: Vec<LobInfo> = self.lobs.iter().map(Want::info).collect();
         lobs.sort_unstable_by_key(|lob| lob.id);
         lobs
+    }
+}
+
+/// Makes a plan of wants that come one by one. Both stores are asked in batches.
+pub struct Planner<'a> {
+    plan: Plan,
+    from: &'a dyn Remote,
+    to: &'a dyn Remote,
+    batch: Vec<Want>,
+}
+
+impl<'a> Planner<'a> {
+    /// A plan to move lobs from one store to another.
+    pub fn new(direction: Direction, from: &'a dyn Remote, to: &'a dyn Remote) -> Planner<'a> {
+        Planner {
+            plan: Plan::new(direction),
+            from,
+            to,
+            batch: Vec::new(),
+        }
+    }
+
+    /// One more lob is wanted. Each may be wanted once only.
+    pub fn want(&mut self, want: Want) -> Result<()> {
+        self.batch.push(want);
+        match self.batch.len() < WINDOW_LOBS {
+            true => Ok(()),
+            false => self.ask(),
+        }
+    }
+
+    /// The plan for all of them.
+    pub fn finish(mut self) -> Result<Plan> {
+        self.ask()?;
+        Ok(self.plan)
+    }
+
+    fn ask(&mut self) -> Result<()> {
+        let batch = std::mem::take(&mut self.batch);
+        let held = self.to.sizes(&ids(&batch))?;
+        let mut lacking = Vec::new();
+        for (want, held) in batch.into_iter().zip(held) {
+            match held {
+                None => lacking.push(want),
+                Some(size) if size == want.size => self.plan.held += 1,
+                Some(found) => self.miss(want, Why::OtherSize { found }),
+            }
+        }
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        let offered = self.from.sizes(&ids(&lacking))?;
+        for (want, offered) in lacking.into_iter().zip(offered) {
+            match offered {
+                None => self.miss(want, Why::Nowhere),
+                Some(size) if size == want.size => self.plan.lobs.push(want),
+                Some(found) => self.miss(want, Why::OtherSize { found }),
+            }
+        }
+        Ok(())
+    }
+
+    fn miss(&mut self, want: Want, why: Why) {
+        self.plan.missing.push(Missing { want, why });
     }
 }
 

@@ -26,15 +26,21 @@ impl State {
 
     /// The lines of a sealed file without the seal; `None` where it is missing or damaged.
     pub fn read(&self, name: &str) -> Option<String> {
-        let mut text = String::new();
-        let file = fs::File::open(self.0.join(name)).ok()?;
-        file.take(LIMIT).read_to_string(&mut text).ok()?;
+        let mut text = String::from_utf8(self.bytes(name)?).ok()?;
         let at = text.strip_suffix('\n')?.rfind('\n')? + 1;
         let (lines, last) = text.split_at(at);
         let seal = blake3::hash(lines.as_bytes()).to_hex();
         let whole = last == format!("{CHECK}{seal}\n");
         text.truncate(at);
         whole.then_some(text)
+    }
+
+    /// The bytes of a file, whatever they are; `None` where it is missing.
+    pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let file = fs::File::open(self.0.join(name)).ok()?;
+        file.take(LIMIT).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
     }
 
     /// Replaces a file by `lines` (each with its newline) and a seal.

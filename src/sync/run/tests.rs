@@ -1,13 +1,14 @@
 use super::*;
 use crate::remote::fixture::Memory;
 use crate::sync::plan::Why;
-use crate::sync::wanted::Want;
+use crate::sync::wanted::{Reason, Want};
 
 fn want(lob: LobInfo, path: &str) -> Want {
     Want {
         id: lob.id,
         size: lob.size,
         path: path.as_bytes().into(),
+        reason: Reason::Committed,
     }
 }
 

@@ -1,0 +1,137 @@
+//! Fetching: lobs that are wanted here come from a remote that has them.
+
+use std::collections::HashMap;
+
+use lob_store::{LobId, LobInfo, Progress};
+
+use super::error::{Error, Result};
+use super::job::{Job, Link};
+use super::local::Local;
+use super::pace::Pace;
+use super::plan::{Direction, Plan};
+use super::push::everything;
+use super::run::{Sides, carry_out};
+use super::target::Target;
+use super::wanted::{Reason, Want};
+use crate::remote::{self, Access};
+
+/// Plans to bring here what of `wants` is lacking. Where nothing is, the remote is not touched.
+pub fn wanted<'a>(
+    local: &'a Local,
+    target: Target,
+    wants: Vec<Want>,
+    waiting: &dyn Fn(),
+) -> Result<Job<'a>> {
+    let lacking = lacking(local, wants)?;
+    if lacking.is_empty() {
+        return Ok(Job::nothing(local, target, Direction::Pull));
+    }
+    let link = Link::to_read(local, &target, waiting)?;
+    let plan = Plan::make(
+        Direction::Pull,
+        lacking,
+        link.remote.as_ref(),
+        local.store()?,
+    )?;
+    Ok(Job::planned(local, target, plan, link, Vec::new()))
+}
+
+/// Plans to bring here everything that a remote holds, referenced or not.
+pub fn complete<'a>(local: &'a Local, target: Target, waiting: &dyn Fn()) -> Result<Job<'a>> {
+    let link = Link::to_read(local, &target, waiting)?;
+    let plan = everything(Direction::Pull, link.remote.as_ref(), local.store()?)?;
+    Ok(Job::planned(local, target, plan, link, Vec::new()))
+}
+
+/// Those of `wants` that the local store does not hold.
+fn lacking(local: &Local, wants: Vec<Want>) -> Result<Vec<Want>> {
+    if wants.is_empty() {
+        return Ok(wants);
+    }
+    let store = local.store()?;
+    let mut lacking = Vec::new();
+    for want in wants {
+        if store.lob(&want.id)?.is_none() {
+            lacking.push(want);
+        }
+    }
+    Ok(lacking)
+}
+
+/// What became of lobs that a checkout asked for.
+#[derive(Debug, Default)]
+pub struct Fetched {
+    /// Lobs that came.
+    pub lobs: u64,
+    /// Bytes that moved for them.
+    pub bytes: u64,
+    /// Lobs that no remote has.
+    pub missing: Vec<LobId>,
+    /// Why remotes could not be asked, each with its name.
+    pub trouble: Vec<(String, Error)>,
+}
+
+/// Brings lobs here that a checkout needs and lacks, from the first remote that has them: the
+/// default one, then the others. Trouble with a remote is part of the answer and stops nothing; the
+/// turn at the remote is not waited for, as a checkout should not wait for longer transfers.
+///
+/// # Errors
+/// Trouble on this side: with the local store, git or the configuration; or an interruption.
+pub fn lobs(local: &Local, wanted: &[LobInfo], progress: &dyn Progress) -> Result<Fetched> {
+    let mut fetched = Fetched::default();
+    let unique: HashMap<LobId, LobInfo> = wanted.iter().map(|lob| (lob.id, *lob)).collect();
+    let mut wants = lacking(
+        local,
+        unique
+            .into_values()
+            .map(|lob| Want::bare(lob, Reason::Asked))
+            .collect(),
+    )?;
+    let pace = Pace::of(local.repo().settings()?.bwlimit);
+    for target in Target::sources(local.repo())? {
+        if wants.is_empty() {
+            break;
+        }
+        match from_one(local, &target, &wants, &pace, progress) {
+            Ok((report, left)) => {
+                fetched.lobs += report.0;
+                fetched.bytes += report.1;
+                wants = left;
+            }
+            // Nothing was ever pushed there, which is no trouble but an answer.
+            Err(Error::Remote(remote::Error::NoStore(_))) => {}
+            Err(error) if error.is_interrupted() => return Err(error),
+            Err(error) => fetched.trouble.push((target.name.clone(), error)),
+        }
+        // What came before the trouble is here.
+        wants = lacking(local, wants)?;
+    }
+    fetched.missing = wants.into_iter().map(|want| want.id).collect();
+    Ok(fetched)
+}
+
+/// The lobs and bytes that came, and what is still wanted.
+type Took = ((u64, u64), Vec<Want>);
+
+fn from_one(
+    local: &Local,
+    target: &Target,
+    wants: &[Want],
+    pace: &Pace,
+    progress: &dyn Progress,
+) -> Result<Took> {
+    let remote = target.connect(local.repo(), Access::Read)?;
+    let sides = Sides {
+        local: local.store()?,
+        remote: remote.as_ref(),
+    };
+    let (from, to) = sides.ends(Direction::Pull);
+    let mut plan = Plan::make(Direction::Pull, wants.to_vec(), from, to)?;
+    let mut came = (0, 0);
+    if !plan.is_empty() {
+        let report = carry_out(&mut plan, sides, pace, progress)?;
+        came = (report.lobs, report.bytes);
+    }
+    let left = plan.missing.into_iter().map(|missing| missing.want);
+    Ok((came, left.collect()))
+}

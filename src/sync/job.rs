@@ -1,0 +1,169 @@
+//! One direction of replication with one remote: planned, and ready to be carried out.
+
+use lob_store::Progress;
+use lob_store::disk::Lock;
+
+use super::error::{Error, Result};
+use super::local::Local;
+use super::pace::Pace;
+use super::plan::{Direction, Plan};
+use super::push;
+use super::run::{Report, Sides, carry_out, survey};
+use super::state::State;
+use super::target::Target;
+use crate::git::Oid;
+use crate::remote::{self, Absent, Access, Remote};
+
+/// One direction of replication with one remote. Where nothing is to do the remote was never
+/// touched.
+#[derive(Debug)]
+pub struct Job<'a> {
+    local: &'a Local,
+    target: Target,
+    plan: Plan,
+    link: Option<Link>,
+    /// What the ledger learns when nothing is missing.
+    tips: Vec<Oid>,
+}
+
+/// An open remote, and the turn at it.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) remote: Box<dyn Remote>,
+    /// Held while planning and moving, so that two runs do not send the same twice.
+    _turn: Lock,
+}
+
+impl Link {
+    /// Opens the remote to read from it.
+    pub(super) fn to_read(local: &Local, target: &Target, waiting: &dyn Fn()) -> Result<Link> {
+        Link::open(local, target.connect(local.repo(), Access::Read)?, waiting)
+    }
+
+    /// Opens the remote to write to it, or for a dry run to see what it lacks.
+    pub(super) fn to_write(
+        local: &Local,
+        target: &Target,
+        dry: bool,
+        waiting: &dyn Fn(),
+    ) -> Result<Link> {
+        let remote = match dry {
+            false => target.connect(local.repo(), Access::Write)?,
+            true => match target.connect(local.repo(), Access::Read) {
+                Err(Error::Remote(remote::Error::NoStore(place))) => Box::new(Absent(place)),
+                opened => opened?,
+            },
+        };
+        Link::open(local, remote, waiting)
+    }
+
+    /// Waits for the turn at the remote; `waiting` is called once if that takes long.
+    fn open(local: &Local, remote: Box<dyn Remote>, waiting: &dyn Fn()) -> Result<Link> {
+        // The state of the run goes beneath the store.
+        local.store()?;
+        let turn = take_turn(local, remote.as_ref(), waiting)?;
+        remote.refresh()?;
+        Ok(Link {
+            remote,
+            _turn: turn,
+        })
+    }
+
+    pub(super) fn sides<'a>(&'a self, local: &'a Local) -> Result<Sides<'a>> {
+        Ok(Sides {
+            local: local.store()?,
+            remote: self.remote.as_ref(),
+        })
+    }
+}
+
+fn take_turn(local: &Local, remote: &dyn Remote, waiting: &dyn Fn()) -> Result<Lock> {
+    let dir = local.repo().lob_dir();
+    let state = State::of(&dir);
+    let name = format!("sync-{}", remote.store_id());
+    let failed = Error::state(&dir.join("state").join(&name));
+    let taken = match state.lock(&name, false) {
+        Ok(None) => {
+            waiting();
+            state.lock(&name, true)
+        }
+        taken => taken,
+    };
+    taken
+        .map_err(failed)?
+        .ok_or(Error::Store(lob_store::Error::Interrupted))
+}
+
+impl<'a> Job<'a> {
+    /// Nothing is to do.
+    pub(super) fn nothing(local: &'a Local, target: Target, direction: Direction) -> Job<'a> {
+        Job {
+            local,
+            target,
+            plan: Plan::new(direction),
+            link: None,
+            tips: Vec::new(),
+        }
+    }
+
+    /// A plan for an open remote. When all of it was moved and nothing was missing, the remote is
+    /// known to hold all that `tips` reference.
+    pub(super) fn planned(
+        local: &'a Local,
+        target: Target,
+        plan: Plan,
+        link: Link,
+        tips: Vec<Oid>,
+    ) -> Job<'a> {
+        Job {
+            local,
+            target,
+            plan,
+            link: Some(link),
+            tips,
+        }
+    }
+
+    /// What is going to be done.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// With whom.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Works out how many chunks and bytes the plan takes.
+    pub fn survey(&mut self) -> Result<()> {
+        match &self.link {
+            Some(link) => survey(&mut self.plan, link.sides(self.local)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Does it. `None` where there was nothing to move.
+    pub fn run(&mut self, pace: &Pace, progress: &dyn Progress) -> Result<Option<Report>> {
+        let Some(link) = &self.link else {
+            return Ok(None);
+        };
+        let report = match self.plan.is_empty() {
+            true => None,
+            false => {
+                let sides = link.sides(self.local)?;
+                Some(carry_out(&mut self.plan, sides, pace, progress)?)
+            }
+        };
+        let vanished = report.as_ref().is_some_and(|r| !r.vanished.is_empty());
+        if !vanished && self.plan.missing.is_empty() && !self.tips.is_empty() {
+            self.learn(link)?;
+        }
+        Ok(report)
+    }
+
+    fn learn(&self, link: &Link) -> Result<()> {
+        // Another run may have learned something since the plan was made.
+        let ledger = push::ledger(self.local, link.remote.store_id());
+        push::learn(self.local, ledger, &self.tips, Some(link.remote.cursor()?))
+    }
+}

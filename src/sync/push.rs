@@ -1,0 +1,189 @@
+//! Pushing: what commits reference goes to a remote before they do.
+
+use std::collections::HashSet;
+
+use lob_store::{Cursor, LobInfo, StoreId};
+
+use super::error::{Error, Result};
+use super::job::{Job, Link};
+use super::ledger::Ledger;
+use super::local::Local;
+use super::plan::{Direction, Plan, Planner};
+use super::state::State;
+use super::target::Target;
+use super::wanted::{self, Reason, Want};
+use crate::git::{Oid, refs};
+use crate::remote::Remote;
+
+/// Plans to bring to a remote what it lacks of all that `tips` reference. The history is scanned
+/// first, from where the ledger ends, and the remote is touched only if pointers are in it. With `dry`
+/// no store is made there; the job must not be run then.
+pub fn committed<'a>(
+    local: &'a Local,
+    target: Target,
+    tips: Vec<Oid>,
+    dry: bool,
+    waiting: &dyn Fn(),
+) -> Result<Job<'a>> {
+    let met = target.met(local.repo())?;
+    let ledger = met.map(|store| ledger(local, store));
+    let wants = unknown(local, &tips, ledger.as_ref())?;
+    if wants.is_empty() {
+        if let Some(ledger) = ledger.filter(|ledger| !knows(ledger, &tips)) {
+            // A repository that can't be written to costs a scan the next time, and no more.
+            let _ = learn(local, ledger, &tips, None);
+        }
+        return Ok(Job::nothing(local, target, Direction::Push));
+    }
+    let link = Link::to_write(local, &target, dry, waiting)?;
+    let remote = link.remote.as_ref();
+    let mut now = self::ledger(local, remote.store_id());
+    let forgotten = now.meet(remote.cursor()?);
+    let known = !forgotten
+        && ledger
+            .as_ref()
+            .is_none_or(|ledger| *ledger.tips() == *now.tips());
+    let wants = match known {
+        true => wants,
+        // What was left out of the scan may be missing there after all.
+        false => unknown(local, &tips, Some(&now))?,
+    };
+    let plan = Plan::make(Direction::Push, wants, local.store()?, remote)?;
+    Ok(Job::planned(local, target, plan, link, tips))
+}
+
+/// Plans what has to reach a remote before git pushes these refs: `lines` is the input of git's
+/// pre-push hook, `LOCAL-REF LOCAL-OID REMOTE-REF REMOTE-OID` each, where an id of zeros deletes.
+///
+/// # Errors
+/// [`Error::Unsendable`] where a lob is on neither side: then the refs must not go either.
+pub fn before_refs<'a>(
+    local: &'a Local,
+    name: &str,
+    url: &[u8],
+    lines: &[u8],
+    waiting: &dyn Fn(),
+) -> Result<Option<Job<'a>>> {
+    let mut tips = Vec::new();
+    for line in lines
+        .split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty())
+    {
+        let tip = local_oid(line).ok_or_else(|| Error::bad_hook_line(line))?;
+        if !tip.is_zero() && !tips.contains(&tip) {
+            tips.push(tip);
+        }
+    }
+    if tips.is_empty() {
+        return Ok(None);
+    }
+    let target = match Target::of(local.repo(), name, url) {
+        Ok(target) => target,
+        // Where no store can be, only a push of pointers is wrong.
+        Err(error) => {
+            return without_store(local, name, &tips).and_then(|lobs| match lobs {
+                true => Err(error),
+                false => Ok(None),
+            });
+        }
+    };
+    let job = committed(local, target, tips, false, waiting)?;
+    match job.plan().missing.as_slice() {
+        [] => Ok(Some(job)),
+        missing => Err(Error::unsendable(missing)),
+    }
+}
+
+/// Whether pointers would be pushed that git's last news of the remote do not have there.
+fn without_store(local: &Local, name: &str, tips: &[Oid]) -> Result<bool> {
+    let prefix = format!("refs/remotes/{name}");
+    let known: Vec<Oid> = refs::list(local.repo(), &[&prefix])?
+        .iter()
+        .map(|one| one.oid)
+        .collect();
+    Ok(!wanted::committed(local.repo(), tips, &known)?.is_empty())
+}
+
+fn local_oid(line: &[u8]) -> Option<Oid> {
+    let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
+    let [_, local, _, remote] = *words.as_slice() else {
+        return None;
+    };
+    Oid::from_hex(remote)?;
+    Oid::from_hex(local)
+}
+
+/// Plans to bring everything that the local store holds to a remote, referenced or not.
+pub fn complete<'a>(
+    local: &'a Local,
+    target: Target,
+    dry: bool,
+    waiting: &dyn Fn(),
+) -> Result<Job<'a>> {
+    let link = Link::to_write(local, &target, dry, waiting)?;
+    let store: &dyn Remote = local.store()?;
+    let plan = everything(Direction::Push, store, link.remote.as_ref())?;
+    Ok(Job::planned(local, target, plan, link, Vec::new()))
+}
+
+/// Plans to move every lob that one store holds and the other lacks.
+pub(super) fn everything(direction: Direction, from: &dyn Remote, to: &dyn Remote) -> Result<Plan> {
+    let mut planner = Planner::new(direction, from, to);
+    from.each_lob(&mut |lob: LobInfo| planner.want(Want::bare(lob, Reason::Held)))?;
+    Ok(planner.finish()?)
+}
+
+/// What `tips` reference and the ledger does not know to be there.
+fn unknown(local: &Local, tips: &[Oid], ledger: Option<&Ledger>) -> Result<Vec<Want>> {
+    if ledger.is_some_and(|ledger| knows(ledger, tips)) {
+        return Ok(Vec::new());
+    }
+    let known = ledger.map(Ledger::tips).unwrap_or_default();
+    wanted::committed(local.repo(), tips, known)
+}
+
+fn knows(ledger: &Ledger, tips: &[Oid]) -> bool {
+    tips.iter().all(|tip| ledger.holds(tip))
+}
+
+/// Writes down that a remote store holds all that `tips` reference, as it said at `now`.
+pub(super) fn learn(
+    local: &Local,
+    mut ledger: Ledger,
+    tips: &[Oid],
+    now: Option<Cursor>,
+) -> Result<()> {
+    let now = now.unwrap_or(ledger.cursor());
+    ledger.meet(now);
+    let covered = covered(local, tips, ledger.tips())?;
+    ledger.record(tips, &covered, now);
+    let dir = local.repo().lob_dir();
+    ledger
+        .save(&State::of(&dir))
+        .map_err(Error::state(&dir.join("state")))
+}
+
+/// Those of `old` that are direct ancestors of what `tips` added to them: `git rev-list` prints
+/// them as the boundary, with a dash.
+fn covered(local: &Local, tips: &[Oid], old: &[Oid]) -> Result<HashSet<Oid>> {
+    if old.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let mut input = String::new();
+    for tip in tips {
+        input.push_str(&format!("{tip}\n"));
+    }
+    for tip in old {
+        input.push_str(&format!("^{tip}\n"));
+    }
+    let words = ["rev-list", "--boundary", "--ignore-missing", "--stdin"];
+    let answer = local.repo().git().feed(words, input.into_bytes())?;
+    let boundary = answer.split(|&byte| byte == b'\n');
+    Ok(boundary
+        .filter_map(|line| Oid::from_hex(line.strip_prefix(b"-")?))
+        .collect())
+}
+
+pub(super) fn ledger(local: &Local, store: StoreId) -> Ledger {
+    Ledger::load(&State::of(&local.repo().lob_dir()), store)
+}
