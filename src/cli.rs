@@ -7,15 +7,23 @@ mod completions;
 mod demo;
 mod doctor;
 mod env;
+mod fetch;
 mod filter_process;
+mod hook;
 mod init;
 mod install;
 mod ls_files;
 mod man;
+mod pre_push;
+mod prefetch;
+mod pull;
+mod push;
 #[cfg(test)]
 mod reference;
 mod smudge;
+mod sync;
 mod track;
+mod transfer;
 mod uninstall;
 mod untrack;
 
@@ -30,9 +38,10 @@ use clap::{CommandFactory, Parser, Subcommand};
 use lob_store::Store;
 use lob_store::disk::OsDisk;
 
+use crate::git::GitError;
 use crate::git::{GitError, Repo};
+use crate::remote;
 use crate::ui::{Exit, Explain, Failure, Options, Ui};
-use crate::{remote, sync};
 
 /// How a verb ends.
 type Outcome = Result<Exit, Failure>;
@@ -90,6 +99,12 @@ enum Command {
     Track(track::Args),
     Untrack(untrack::Args),
     LsFiles(ls_files::Args),
+    Sync(sync::Args),
+    Push(push::Args),
+    Fetch(fetch::Args),
+    Pull(pull::Args),
+    Prefetch(prefetch::Args),
+    Hook(hook::Args),
     Env(env::Args),
     Doctor(doctor::Args),
     Demo(demo::Args),
@@ -109,6 +124,12 @@ impl Command {
             Command::Track(args) => track::run(args, ui),
             Command::Untrack(args) => untrack::run(args, ui),
             Command::LsFiles(args) => ls_files::run(args, ui),
+            Command::Sync(args) => sync::run(args, ui),
+            Command::Push(args) => push::run(args, ui),
+            Command::Fetch(args) => fetch::run(args, ui),
+            Command::Pull(args) => pull::run(args, ui),
+            Command::Prefetch(args) => prefetch::run(args, ui),
+            Command::Hook(args) => hook::run(args, ui),
             Command::Env(args) => env::run(args, ui),
             Command::Doctor(args) => doctor::run(args, ui),
             Command::Demo(args) => demo::run(args, ui),
@@ -163,7 +184,7 @@ fn advise(failure: Failure) -> Failure {
 fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     let git = error.downcast_ref().map(GitError::hint);
     let remote = || error.downcast_ref().map(remote::Error::hint);
-    let sync = || error.downcast_ref().map(sync::Error::hint);
+    let sync = || error.downcast_ref().map(crate::sync::Error::hint);
     git.or_else(remote).or_else(sync)?
 }
 

@@ -11,4 +11,5 @@ mod manners;
 mod setup;
 mod store;
 mod support;
+mod sync;
 mod tidy;

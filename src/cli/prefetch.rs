@@ -1,0 +1,144 @@
+//! `lob prefetch`: what is likely to be needed next comes, in the background if asked.
+
+use std::process::{Command, Stdio};
+
+use super::Outcome;
+use super::fetch::recent;
+use super::push::target;
+use super::transfer::{How, carry_out, lobs, local, waiting};
+use crate::remote::Access;
+use crate::sync::prefetch::{Phase, Run, is_running};
+use crate::sync::{Job, Local, Target, fetch};
+use crate::ui::bytes::{Size, duration};
+use crate::ui::{Exit, Explain, Failure, Ui};
+
+/// Get what is likely to be needed next
+///
+/// Gets what checkouts of recent branches and recent versions need: the same as lob fetch --recent.
+/// With --background it does so at low priority after the command has ended; lob status shows how far
+/// it is. One runs at a time. With lob.prefetch=true a checkout, a merge and a pull start it.
+#[derive(Debug, Default, clap::Args)]
+#[command(after_help = "\
+Examples:
+  lob prefetch
+  lob prefetch --background && lob status")]
+pub(super) struct Args {
+    /// The remote, or the path or URL of a store
+    remote: Option<String>,
+    /// Go on in the background
+    #[arg(long)]
+    background: bool,
+    /// This is the process in the background
+    #[arg(long, hide = true)]
+    detached: bool,
+    #[command(flatten)]
+    how: How,
+}
+
+pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
+    let local = local()?;
+    if args.background && !args.how.dry_run {
+        return start(&local, &args, ui);
+    }
+    if args.detached {
+        leave_the_terminal();
+    }
+    let target = target(local.repo(), args.remote.as_deref(), Access::Read)?;
+    if args.how.dry_run {
+        let job = plan(&local, target, ui)?;
+        return carry_out(ui, &local, job, &args.how);
+    }
+    // The file that tells how far it is stands beneath the store.
+    local.store()?;
+    let state = local.repo().lob_dir().join("state");
+    let Some(run) = Run::start(local.repo(), &target.name)
+        .because(format_args!("cannot write {}", state.display()))?
+    else {
+        ui.say("a prefetch is already running; lob status shows how far it is");
+        return Ok(Exit::Done);
+    };
+    let done = plan(&local, target, ui).and_then(|job| match args.detached {
+        true => quietly(&local, job, &run, &args.how),
+        false => carry_out(ui, &local, job, &args.how).map(|exit| (exit, String::from("done"))),
+    });
+    let (phase, summary) = match &done {
+        Ok((_, summary)) => (Phase::Done, summary.clone()),
+        Err(failure) => (Phase::Failed, failure.message().to_string()),
+    };
+    run.end(phase, summary)
+        .because(format_args!("cannot write {}", state.display()))?;
+    done.map(|(exit, _)| exit)
+}
+
+fn plan<'a>(local: &'a Local, target: Target, ui: &Ui) -> Result<Job<'a>, Failure> {
+    let wants = recent(local.repo())?;
+    Ok(fetch::wanted(local, target, wants, &waiting(ui))?)
+}
+
+/// Without a terminal: how far it is goes into the file of the run.
+fn quietly(
+    local: &Local,
+    mut job: Job<'_>,
+    run: &Run,
+    how: &How,
+) -> Result<(Exit, String), Failure> {
+    let plan = job.plan();
+    run.expect(plan.lobs.len() as u64, plan.size())
+        .because("cannot write how far it is")?;
+    let missing = plan.missing.len();
+    let report = job.run(&how.pace(local)?, run)?;
+    let mut summary = match report {
+        Some(report) => format!(
+            "fetched {}: {} moved in {}",
+            lobs(report.lobs, report.size),
+            Size(report.bytes),
+            duration(report.time)
+        ),
+        None => "nothing to fetch".to_string(),
+    };
+    if missing == 0 {
+        return Ok((Exit::Done, summary));
+    }
+    summary.push_str(&format!("; {missing} cannot be had"));
+    Ok((Exit::Incomplete, summary))
+}
+
+/// Starts this program anew, so that the command can end: nothing of it keeps git or a terminal
+/// waiting.
+pub(super) fn start(local: &Local, args: &Args, ui: &Ui) -> Outcome {
+    if is_running(local.repo()) {
+        ui.say("a prefetch is already running; lob status shows how far it is");
+        return Ok(Exit::Done);
+    }
+    let program = std::env::current_exe().because("cannot tell where lob itself is")?;
+    let mut command = Command::new(program);
+    command.args(["prefetch", "--detached", "--quiet"]);
+    if let Some(Size(limit)) = args.how.bwlimit {
+        command.arg(format!("--bwlimit={limit}"));
+    }
+    if let Some(remote) = &args.remote {
+        command.arg("--").arg(remote);
+    }
+    let nothing = [Stdio::null(), Stdio::null(), Stdio::null()];
+    let [input, output, errors] = nothing;
+    command.stdin(input).stdout(output).stderr(errors);
+    #[cfg(windows)]
+    {
+        use std::os::windows::process::CommandExt;
+        const DETACHED_PROCESS: u32 = 8;
+        command.creation_flags(DETACHED_PROCESS);
+    }
+    command.spawn().because("cannot start in the background")?;
+    ui.say("prefetching in the background; lob status shows how far it is");
+    Ok(Exit::Done)
+}
+
+/// A session of its own, so that closing the terminal ends nothing, and a low priority.
+fn leave_the_terminal() {
+    #[cfg(unix)]
+    {
+        // Neither is needed for the work itself.
+        let _ = rustix::process::setsid();
+        let _ = rustix::process::nice(10);
+    }
+}

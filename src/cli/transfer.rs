@@ -1,0 +1,281 @@
+//! What the verbs of replication share: their options, their dry runs, their reports.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::Outcome;
+use crate::sync::plan::{Direction, Missing, Plan};
+use crate::sync::wanted::Want;
+use crate::sync::{Job, Local, Pace, Report};
+use crate::ui::bytes::{Size, duration, rate};
+use crate::ui::{Exit, Failure, Ui, escape, json};
+
+/// Lobs that cannot be had which are named; the rest is counted.
+const NAMED: usize = 20;
+
+/// How a transfer is made.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub(super) struct How {
+    /// Show what would be moved, and move nothing
+    #[arg(short = 'n', long)]
+    pub(super) dry_run: bool,
+    /// Move at most so many bytes a second, such as 500K or 10M; wins over lob.bwlimit
+    #[arg(long, value_name = "RATE")]
+    pub(super) bwlimit: Option<Size>,
+}
+
+impl How {
+    /// The limit that holds.
+    pub(super) fn pace(&self, local: &Local) -> Result<Pace, Failure> {
+        let set = local.repo().settings()?.bwlimit;
+        let limit = self.bwlimit.map_or(set, |Size(limit)| Some(limit));
+        Ok(Pace::of(limit.filter(|limit| *limit > 0)))
+    }
+}
+
+/// The repository here.
+pub(super) fn local() -> Result<Local, Failure> {
+    Ok(Local::discover(Path::new("."))?)
+}
+
+/// Tells that another run has the turn.
+pub(super) fn waiting(ui: &Ui) -> impl Fn() + '_ {
+    || ui.say("another lob sync runs; waiting for it")
+}
+
+/// Carries a job out, or shows what it would do.
+pub(super) fn carry_out(ui: &Ui, local: &Local, mut job: Job<'_>, how: &How) -> Outcome {
+    if how.dry_run {
+        return show(ui, job);
+    }
+    let plan = job.plan();
+    let (size, lobs) = (plan.size(), plan.lobs.len() as u64);
+    let task = match plan.direction {
+        Direction::Push => "Sending",
+        Direction::Pull => "Receiving",
+    };
+    let pace = how.pace(local)?;
+    let report = match plan.is_empty() {
+        true => job.run(&pace, &())?,
+        false => {
+            let bar = ui.bar(task, Some(size), Some(lobs));
+            let report = job.run(&pace, &bar)?;
+            bar.finish();
+            report
+        }
+    };
+    match report {
+        Some(report) => tell(ui, &job, &report)?,
+        None => nothing(ui, &job)?,
+    }
+    tell_missing(ui, &job.plan().missing)
+}
+
+/// The event `plan`.
+#[derive(Serialize)]
+struct Planned<'a> {
+    direction: &'static str,
+    remote: &'a str,
+    place: String,
+    lobs: usize,
+    size: u64,
+    chunks: u64,
+    bytes: u64,
+    held: u64,
+    missing: usize,
+}
+
+/// The events `lob` and `missing`.
+#[derive(Serialize)]
+struct Lob<'a> {
+    direction: &'static str,
+    id: String,
+    size: u64,
+    #[serde(flatten)]
+    path: json::Path<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+}
+
+fn show(ui: &Ui, mut job: Job<'_>) -> Outcome {
+    job.survey()?;
+    let plan = job.plan();
+    let cost = plan.cost.unwrap_or_default();
+    let direction = plan.direction.name();
+    ui.record(
+        "plan",
+        Planned {
+            direction,
+            remote: &job.target().name,
+            place: job.target().describe(),
+            lobs: plan.lobs.len(),
+            size: plan.size(),
+            chunks: cost.chunks,
+            bytes: cost.bytes,
+            held: plan.held,
+            missing: plan.missing.len(),
+        },
+    )?;
+    ui.say(format_args!(
+        "would {direction} {}; not there yet: {} in {}",
+        lobs(plan.lobs.len() as u64, plan.size()),
+        Size(cost.bytes),
+        count(cost.chunks, "chunk"),
+    ));
+    for want in &plan.lobs {
+        list(ui, plan, want)?;
+    }
+    tell_missing(ui, &plan.missing)
+}
+
+fn list(ui: &Ui, plan: &Plan, want: &Want) -> Result<(), Failure> {
+    let direction = plan.direction.name();
+    if ui.is_json() {
+        return ui.record("lob", Lob::of(direction, want, None));
+    }
+    let size = Size(want.size);
+    match want.path.is_empty() {
+        true => ui.line(format_args!("{direction} {size:>9} {}", want.id)),
+        false => ui.line(format_args!(
+            "{direction} {size:>9} {}",
+            escape::path(&want.path)
+        )),
+    }
+}
+
+impl<'a> Lob<'a> {
+    fn of(direction: &'static str, want: &'a Want, why: Option<String>) -> Lob<'a> {
+        Lob {
+            direction,
+            id: want.id.to_string(),
+            size: want.size,
+            path: json::Path(&want.path),
+            why,
+        }
+    }
+}
+
+/// The event `summary`.
+#[derive(Serialize)]
+struct Summary<'a> {
+    direction: &'static str,
+    remote: &'a str,
+    place: String,
+    lobs: u64,
+    size: u64,
+    chunks: u64,
+    bytes: u64,
+    saved: u64,
+    seconds: f64,
+    digest: Option<String>,
+    missing: usize,
+}
+
+fn tell(ui: &Ui, job: &Job<'_>, report: &Report) -> Result<(), Failure> {
+    let name = &job.target().name;
+    let digest = report.digest.map(|digest| digest.to_string());
+    let done = match report.direction {
+        Direction::Push => "pushed",
+        Direction::Pull => "fetched",
+    };
+    ui.say(format_args!(
+        "{done} {}: {} moved, {} saved, {}, {}",
+        lobs(report.lobs, report.size),
+        Size(report.bytes),
+        Size(report.saved()),
+        duration(report.time),
+        rate(report.bytes, report.time),
+    ));
+    if let Some(digest) = &digest {
+        let short: String = digest.chars().take(12).collect();
+        ui.say(format_args!(
+            "in sync with {name}: both sides have digest {short}"
+        ));
+    }
+    ui.event(
+        "summary",
+        Summary {
+            direction: report.direction.name(),
+            remote: name,
+            place: job.target().describe(),
+            lobs: report.lobs,
+            size: report.size,
+            chunks: report.chunks,
+            bytes: report.bytes,
+            saved: report.saved(),
+            seconds: report.time.as_secs_f64(),
+            digest,
+            missing: job.plan().missing.len() + report.vanished.len(),
+        },
+    )
+}
+
+fn nothing(ui: &Ui, job: &Job<'_>) -> Result<(), Failure> {
+    let name = &job.target().name;
+    let direction = job.plan().direction;
+    match direction {
+        Direction::Push => ui.say(format_args!("nothing to push to {name}")),
+        Direction::Pull => ui.say(format_args!("nothing to fetch from {name}")),
+    }
+    ui.event(
+        "summary",
+        Summary {
+            direction: direction.name(),
+            remote: name,
+            place: job.target().describe(),
+            lobs: 0,
+            size: 0,
+            chunks: 0,
+            bytes: 0,
+            saved: 0,
+            seconds: 0.0,
+            digest: None,
+            missing: job.plan().missing.len(),
+        },
+    )
+}
+
+fn tell_missing(ui: &Ui, missing: &[Missing]) -> Outcome {
+    for Missing { want, why } in missing {
+        ui.record("missing", Lob::of("none", want, Some(why.to_string())))?;
+    }
+    if missing.is_empty() {
+        return Ok(Exit::Done);
+    }
+    let total = count(missing.len() as u64, "lob");
+    let mut text = format!("{total} cannot be had:");
+    for Missing { want, why } in missing.iter().take(NAMED) {
+        let place = match want.path.is_empty() {
+            true => want.id.to_string(),
+            false => escape::path(&want.path).to_string(),
+        };
+        text.push_str(&format!("\n{place}: {why}"));
+    }
+    if missing.len() > NAMED {
+        text.push_str(&format!("\nand {} more", missing.len() - NAMED));
+    }
+    ui.warn(text);
+    ui.hint("another clone or remote may have them: lob fetch REMOTE here, or lob push there");
+    Ok(Exit::Incomplete)
+}
+
+/// `3 lobs, 12.3 MB`.
+pub(super) fn lobs(n: u64, size: u64) -> String {
+    format!("{}, {}", count(n, "lob"), Size(size))
+}
+
+fn count(n: u64, noun: &str) -> String {
+    match n {
+        1 => format!("1 {noun}"),
+        n => format!("{n} {noun}s"),
+    }
+}
+
+/// The worse of two ends.
+pub(super) fn worse(one: Exit, other: Exit) -> Exit {
+    match (one, other) {
+        (Exit::Done, Exit::Done) => Exit::Done,
+        _ => Exit::Incomplete,
+    }
+}
