@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::support::{Repo, World, noise, run};
 
+mod checkout;
 mod cut;
 mod ledger;
 mod modes;
@@ -149,7 +150,7 @@ fn a_dry_run_prints_what_the_run_then_does_and_changes_nothing() {
     let (_world, origin, work) = pair();
     let lobs = [
         keep(&work, "a.bin", &noise(5, 500_000)),
-        keep(&work, "b\n.bin", &noise(6, 3)),
+        keep(&work, "b\t.bin", &noise(6, 3)),
     ];
     work.commit("first");
     let before = census(origin.path());
@@ -166,7 +167,7 @@ fn a_dry_run_prints_what_the_run_then_does_and_changes_nothing() {
     assert_eq!(listed, expected);
     let text = work.lob(&["push", "--dry-run"]);
     assert!(text.contains("push  500.0 kB a.bin\n"), "{text}");
-    assert!(text.contains(r#"push       3 B "b\n.bin""#), "{text}");
+    assert!(text.contains(r#"push       3 B "b\t.bin""#), "{text}");
     let done = work.lob(&["--json", "push"]);
     let summary = events(&done, "summary").remove(0);
     for field in ["direction", "remote", "place", "lobs", "size", "chunks"] {

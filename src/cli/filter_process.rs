@@ -8,6 +8,7 @@ use super::Outcome;
 use crate::git::filter::{self, Failure as Because};
 use crate::git::pipes;
 use crate::sync::convert::{Converter, Paths, Summary, Surroundings, said};
+use crate::sync::fetch;
 use crate::sync::local::Local;
 use crate::ui::{Exit, Failure, Ui, escape};
 
@@ -60,8 +61,18 @@ pub(super) struct Around<'a> {
 }
 
 impl Surroundings for Around<'_> {
-    fn fetch(&self, _: &Local, _: &[LobInfo]) -> Result<(), Because> {
-        Ok(())
+    fn fetch(&self, local: &Local, wanted: &[LobInfo]) -> Result<(), Because> {
+        let size = wanted.iter().map(|lob| lob.size).sum();
+        let bar = self
+            .ui
+            .bar("Receiving", Some(size), Some(wanted.len() as u64));
+        let fetched = fetch::lobs(local, wanted, &bar)?;
+        bar.finish();
+        // Trouble with one remote matters only where no other one had it all.
+        match fetched.trouble.into_iter().next() {
+            Some((_, error)) if !fetched.missing.is_empty() => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     fn begin(&self, task: &'static str, bytes: u64, lobs: u64) -> Box<dyn Progress + '_> {

@@ -1,0 +1,78 @@
+//! Checkouts that fetch what they lack, through the filter.
+
+use super::*;
+
+/// Two repositories whose files `*.bin` are kept by the filter.
+fn filtered() -> (World, Repo, Repo) {
+    let world = World::new();
+    let origin = world.init_bare("origin.git");
+    let work = world.init("work");
+    work.lob(&["init"]);
+    work.track(&["*.bin"]);
+    let url = origin.path().to_str().unwrap().to_string();
+    work.git(&["remote", "add", "origin", &url]);
+    (world, origin, work)
+}
+
+#[test]
+fn a_clone_has_the_content_of_all_files_and_a_clean_status() {
+    let (world, origin, work) = filtered();
+    for n in 0..50 {
+        work.write(&format!("d{}/{n}.bin", n % 7), noise(n, 1000 + n as usize));
+    }
+    work.write("large.bin", noise(99, 3 << 20));
+    work.commit("first");
+    work.git(&["push", "-q", "origin", "main"]);
+    let clone = world.clone_of(&origin, "clone");
+    for n in 0..50 {
+        let path = format!("d{}/{n}.bin", n % 7);
+        assert_eq!(clone.read(&path), work.read(&path));
+    }
+    assert_eq!(clone.read("large.bin"), work.read("large.bin"));
+    clone.assert_clean();
+}
+
+#[test]
+fn what_one_remote_lacks_comes_from_another() {
+    let (world, origin, work) = filtered();
+    work.write("a.bin", noise(1, 5000));
+    work.commit("first");
+    let backup = world.init_bare("backup.git");
+    let url = backup.path().to_str().unwrap().to_string();
+    work.git(&["remote", "add", "backup", &url]);
+    work.git(&["push", "-q", "--no-verify", "origin", "main"]);
+    work.lob(&["push", "backup"]);
+    let clone = world.repo("clone");
+    work.git(&[
+        "clone",
+        "-q",
+        "-n",
+        origin.path().to_str().unwrap(),
+        "../clone",
+    ]);
+    clone.git(&["remote", "add", "backup", &url]);
+    clone.git(&["checkout", "-q", "main"]);
+    assert_eq!(clone.read("a.bin"), work.read("a.bin"));
+    clone.assert_clean();
+}
+
+#[test]
+fn p12_a_checkout_without_the_content_leaves_pointers_that_fixup_replaces() {
+    let (world, origin, work) = filtered();
+    work.write("a.bin", noise(1, 5000));
+    work.write("b.bin", noise(2, 5000));
+    work.commit("first");
+    work.git(&["push", "-q", "origin", "main"]);
+    let (far, aside) = (origin.path().join("lob"), origin.path().join("aside"));
+    fs::rename(&far, &aside).unwrap();
+    let clone = world.clone_of(&origin, "clone");
+    assert!(clone.read("a.bin").starts_with(b"version git-lob/2\n"));
+    clone.assert_clean();
+    fs::rename(&aside, &far).unwrap();
+    clone.write("b.bin", "mine");
+    clone.lob(&["sync", "--mode", "fixup"]);
+    assert_eq!(clone.read("a.bin"), work.read("a.bin"));
+    assert_eq!(clone.read("b.bin"), b"mine");
+    let status = clone.git(&["status", "--porcelain"]);
+    assert_eq!(status, " M b.bin\n");
+}
