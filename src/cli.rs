@@ -38,7 +38,6 @@ use clap::{CommandFactory, Parser, Subcommand};
 use lob_store::Store;
 use lob_store::disk::OsDisk;
 
-use crate::git::GitError;
 use crate::git::{GitError, Repo};
 use crate::remote;
 use crate::ui::{Exit, Explain, Failure, Options, Ui};
