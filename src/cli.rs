@@ -2,6 +2,7 @@
 //!
 //! A verb is three lines here: its `mod`, its variant of [`Command`], its arm in [`Command::run`].
 
+mod checkout;
 mod clean;
 mod completions;
 mod demo;
@@ -97,6 +98,7 @@ enum Command {
     Init(init::Args),
     Track(track::Args),
     Untrack(untrack::Args),
+    Checkout(checkout::Args),
     LsFiles(ls_files::Args),
     Sync(sync::Args),
     Push(push::Args),
@@ -122,6 +124,7 @@ impl Command {
             Command::Init(args) => init::run(args, ui),
             Command::Track(args) => track::run(args, ui),
             Command::Untrack(args) => untrack::run(args, ui),
+            Command::Checkout(args) => checkout::run(args, ui),
             Command::LsFiles(args) => ls_files::run(args, ui),
             Command::Sync(args) => sync::run(args, ui),
             Command::Push(args) => push::run(args, ui),

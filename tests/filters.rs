@@ -1,5 +1,9 @@
 //! The filters, run by real git.
 
+mod checkout;
+mod populate;
+mod trouble;
+
 use std::fs;
 use std::path::Path;
 
@@ -97,96 +101,6 @@ fn git_stores_pointers_and_the_work_tree_has_content() {
 }
 
 #[test]
-fn every_way_to_populate_the_work_tree_gives_the_content() {
-    for populate in ["false", "100000"] {
-        let world = World::new();
-        let repo = two_versions(&world);
-        repo.git(&["config", "lob.populate", populate]);
-        repo.git(&["checkout", "-q", "first"]);
-        assert_version(&repo, 0);
-        repo.git(&["switch", "-q", "main"]);
-        assert_version(&repo, 100);
-        repo.git(&["reset", "-q", "--hard", "first"]);
-        assert_version(&repo, 0);
-        repo.git(&["reset", "-q", "--hard", "main@{1}"]);
-        assert_version(&repo, 100);
-        for (path, _) in FILES {
-            fs::remove_file(repo.path().join(path)).unwrap();
-        }
-        repo.git(&["restore", "."]);
-        assert_version(&repo, 100);
-        repo.write("large.bin", noise(7, 3_100_000));
-        repo.git(&["stash", "-q"]);
-        assert_version(&repo, 100);
-        repo.git(&["stash", "pop", "-q"]);
-        assert_eq!(repo.read("large.bin"), noise(7, 3_100_000));
-        repo.git(&["checkout", "-q", "--", "large.bin"]);
-        assert_version(&repo, 100);
-        repo.assert_clean();
-        let linked = repo.world().path().join("linked");
-        repo.git(&["worktree", "add", "-q", linked.to_str().unwrap(), "first"]);
-        let linked = repo.world().repo("linked");
-        assert_version(&linked, 0);
-        linked.assert_clean();
-    }
-}
-
-#[test]
-fn a_rebase_finds_content_at_each_of_its_steps() {
-    let world = World::new();
-    let repo = two_versions(&world);
-    repo.git(&["config", "lob.populate", "100000"]);
-    repo.git(&["checkout", "-q", "-b", "side", "first"]);
-    repo.write("other.bin", noise(50, 500_000));
-    repo.commit("Another file");
-    repo.write("other.bin", noise(51, 500_000));
-    repo.commit("Another version");
-    // What is executed between the steps sees no pointer.
-    let check = "for f in large.bin larger.bin other.bin; do \
-        if head -c 20 $f | grep -q git-lob; then exit 1; fi; done";
-    repo.git(&["rebase", "-q", "--exec", check, "main"]);
-    assert_version(&repo, 100);
-    assert_eq!(repo.read("other.bin"), noise(51, 500_000));
-    repo.assert_clean();
-}
-
-#[test]
-fn what_is_written_at_the_end_is_not_cleaned_again() {
-    let world = World::new();
-    let repo = two_versions(&world);
-    repo.git(&["config", "lob.populate", "1"]);
-    // Long enough for the filter to wait until git trusts the index.
-    repo.write("huge.bin", noise(60, 140_000_000));
-    repo.commit("Huge");
-    repo.git(&["checkout", "-q", "first"]);
-    let starts = Starts::count_in(&world);
-    repo.git(&["checkout", "-q", "main"]);
-    assert_eq!(starts.take(), 1);
-    assert_version(&repo, 100);
-    assert!(repo.read("huge.bin") == noise(60, 140_000_000));
-    repo.assert_clean();
-    repo.assert_clean();
-    assert_eq!(starts.take(), 0, "git status has nothing to clean");
-}
-
-#[test]
-fn a_foreign_hook_after_checkout_finds_content() {
-    let world = World::new();
-    let repo = two_versions(&world);
-    repo.git(&["config", "lob.populate", "100000"]);
-    let hook = repo.path().join(".git/hooks/post-checkout");
-    fs::write(&hook, "#!/bin/sh\ncp larger.bin .git/seen\n").unwrap();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    repo.git(&["checkout", "-q", "first"]);
-    assert!(repo.read(".git/seen") == noise(5, FILES[5].1));
-    assert_version(&repo, 0);
-}
-
-#[test]
 fn pointers_and_empty_files_are_cleaned_to_themselves() {
     let world = World::new();
     let repo = world.init("repo");
@@ -268,64 +182,6 @@ fn files_that_were_never_cleaned_pass_through() {
         name.to_string_lossy().starts_with("lob-spool")
     });
     assert_eq!(left.count(), 0);
-}
-
-/// P12: a checkout never fails for want of a lob, and says once what is missing.
-#[test]
-fn a_lob_that_is_nowhere_leaves_its_pointer() {
-    for populate in ["false", "100000"] {
-        let world = World::new();
-        let repo = two_versions(&world);
-        repo.git(&["config", "lob.populate", populate]);
-        fs::remove_dir_all(repo.path().join(".git/lob")).unwrap();
-        let checkout = repo.try_git(&["checkout", "first"]);
-        assert!(checkout.success, "{checkout:?}");
-        assert!(checkout.stderr.contains("6 files"), "{}", checkout.stderr);
-        assert_eq!(
-            checkout.stderr.matches("warning").count(),
-            1,
-            "{}",
-            checkout.stderr
-        );
-        for (path, _) in FILES {
-            assert_eq!(repo.read(path), repo.stored(&format!("first:{path}")));
-        }
-        repo.assert_clean();
-    }
-}
-
-/// P12: damage of the local store is no reason either.
-#[test]
-fn a_damaged_lob_leaves_its_pointer() {
-    let world = World::new();
-    let repo = two_versions(&world);
-    for path in walk(&repo.path().join(".git/lob/packs")) {
-        if path.extension().is_some_and(|end| end == "pack") {
-            let mut bytes = fs::read(&path).unwrap();
-            bytes
-                .iter_mut()
-                .skip(1000)
-                .step_by(10_000)
-                .for_each(|b| *b ^= 1);
-            fs::remove_file(&path).unwrap();
-            fs::write(&path, bytes).unwrap();
-        }
-    }
-    let checkout = repo.try_git(&["checkout", "first"]);
-    assert!(checkout.success, "{checkout:?}");
-    assert!(
-        checkout.stderr.contains("stays a pointer"),
-        "{}",
-        checkout.stderr
-    );
-    for (seed, (path, len)) in FILES.iter().enumerate() {
-        let found = repo.read(path);
-        let right = found == noise(seed as u64, *len);
-        assert!(
-            right || found == repo.stored(&format!("first:{path}")),
-            "{path:?}"
-        );
-    }
 }
 
 #[test]
@@ -424,17 +280,4 @@ fn adding_the_same_again_stores_nothing() {
     repo.git(&["add", "--renormalize", "."]);
     repo.assert_clean();
     assert_eq!(size(), before);
-}
-
-#[test]
-fn a_stranger_on_stdin_gets_one_clear_error() {
-    let world = World::new();
-    let repo = world.init("repo");
-    let mut lob = repo.command("lob");
-    let stderr = run(lob.arg("filter-process"), b"GET / HTTP/1.1\r\n\r\n").fails(1);
-    assert!(stderr.contains("run by git"), "{stderr}");
-    assert!(
-        !repo.path().join(".git/lob").exists(),
-        "nothing was made for it"
-    );
 }

@@ -4,9 +4,11 @@
 //! whole and verified file, through handles of directories that follow no links. Git's index is then
 //! told, so that `git status` is clean and git cleans nothing.
 
+mod current;
 mod place;
 #[cfg(any(not(unix), test))]
 mod portable;
+mod settle;
 #[cfg(unix)]
 mod unix;
 
@@ -21,6 +23,7 @@ use rayon::prelude::*;
 use crate::git::index_file::{self, Fresh, IndexError, Settle, StatData};
 use crate::git::tree_path::{BadPath, TreePath};
 use crate::git::{GitError, Oid, Pointer, Repo};
+pub use current::{pointer_files, unfinished};
 use place::{Found, look, replace, restore, sweep};
 
 #[cfg(not(unix))]
@@ -100,7 +103,8 @@ pub struct Report {
     pub interrupted: bool,
 }
 
-/// Replaces pointers by content from `store`, as many at once as is good, and tells git's index.
+/// Replaces pointers by content from `store`, as many at once as is good, and tells git's index; also
+/// of files that have their content already, where the index knows nothing of it.
 ///
 /// Trouble with one file is in the report and stops nothing. Fails only without a work tree.
 pub fn expand(
@@ -108,7 +112,7 @@ pub fn expand(
     store: &Store,
     targets: &[PointerFile],
     absent: Absent,
-    settle: Settle,
+    when: Settle,
     progress: &dyn Progress,
 ) -> Result<Report, Error> {
     let work = Work {
@@ -125,6 +129,7 @@ pub fn expand(
 
     let mut report = Report::default();
     let mut fresh = Vec::new();
+    let mut whole_already = Vec::new();
     for (target, result) in results {
         match result {
             Ok(Done::Written(meta)) => {
@@ -132,19 +137,22 @@ pub fn expand(
                 report.bytes += target.size;
                 fresh.extend(told(target, repo.object_len(), &meta));
             }
-            Ok(Done::Left) => report.left += 1,
+            Ok(Done::Left(meta)) => {
+                report.left += 1;
+                let whole = meta.filter(|meta| meta.len() == target.size);
+                whole_already.extend(whole.map(|meta| (target, meta)));
+            }
             Ok(Done::Missing) => report.missing.push(target.clone()),
             Err(Error::Store(lob_store::Error::Interrupted)) => report.interrupted = true,
             Err(error) => report.failed.push((target.path.clone(), error)),
         }
     }
+    if !report.interrupted {
+        fresh.extend(settle::settle(repo, &work.top, &whole_already));
+    }
     // Who wants to stop does not want to wait.
-    let settle = if report.interrupted {
-        Settle::No
-    } else {
-        settle
-    };
-    report.index = index_file::refresh(repo, &fresh, settle).err();
+    let when = if report.interrupted { Settle::No } else { when };
+    report.index = index_file::refresh(repo, &fresh, when).err();
     Ok(report)
 }
 
@@ -167,7 +175,7 @@ impl PointerFile {
 
 enum Done {
     Written(Metadata),
-    Left,
+    Left(Option<Metadata>),
     Missing,
 }
 
@@ -230,14 +238,16 @@ impl Work<'_> {
         };
         let dir = match dir {
             Ok(dir) => dir,
-            Err(error) if is_elsewhere(&error) => return Ok(Done::Left),
+            Err(error) if is_elsewhere(&error) => return Ok(Done::Left(None)),
             Err(error) => return Err(error.into()),
         };
         if self.absent == Absent::Restore {
             restore(&dir, name, &pointer, target.executable)?;
         }
-        let Found::Pointer(old) = look(&dir, name, &pointer)? else {
-            return Ok(Done::Left);
+        let old = match look(&dir, name, &pointer)? {
+            Found::Pointer(old) => old,
+            Found::Other(meta) => return Ok(Done::Left(meta)),
+            Found::Absent => return Ok(Done::Left(None)),
         };
         match self.store.lob(&target.id)? {
             None => return Ok(Done::Missing),
@@ -251,7 +261,7 @@ impl Work<'_> {
             self.store.write_to(&target.id, file, self.progress)?;
             Ok(())
         })?;
-        Ok(written.map_or(Done::Left, Done::Written))
+        Ok(written.map_or(Done::Left(None), Done::Written))
     }
 }
 

@@ -93,6 +93,66 @@ fn pointers_become_content_and_git_sees_no_change() {
     assert_eq!((again.written, again.left), (0, files.len()));
 }
 
+/// What a run leaves that was killed between its last file and the index.
+#[test]
+fn files_that_git_takes_for_modified_without_reason_are_settled() {
+    let scene = Scene::new(&[("a", 1000), ("b", 2000), ("c", 9 << 20), ("edited", 3000)]);
+    for (file, content) in &scene.files {
+        scene
+            .fixture
+            .write(std::str::from_utf8(&file.path).unwrap(), content);
+    }
+    scene.fixture.write("edited", noise(99, 3000));
+    assert_eq!(
+        scene
+            .fixture
+            .run(&["status", "--porcelain"])
+            .lines()
+            .count(),
+        4
+    );
+    let files = || pointer_files(&scene.repo).unwrap();
+    assert_eq!(unfinished(&scene.repo, files()).len(), 4);
+    let report = scene.expand_with(Absent::Leave, Settle::Wait, &());
+    assert_eq!((report.written, report.left), (0, 4));
+    assert_eq!(scene.fixture.run(&["status", "--porcelain"]), " M edited\n");
+    let rest = unfinished(&scene.repo, files());
+    assert_eq!(
+        rest.len(),
+        1,
+        "only what may have been edited is looked at again"
+    );
+}
+
+#[test]
+fn the_pointers_of_the_checkout_are_those_that_lobs_belong_in() {
+    let scene = Scene::new(&[("dir/a", 1000), ("b", 2000), ("sparse", 3000)]);
+    scene.fixture.write(
+        "lfs",
+        format!(
+            "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 5\n",
+            "ab".repeat(32)
+        ),
+    );
+    scene.fixture.write("text", "text");
+    scene.fixture.run(&["add", "."]);
+    scene.fixture.run(&["update-index", "--chmod=+x", "b"]);
+    scene
+        .fixture
+        .run(&["update-index", "--skip-worktree", "sparse"]);
+    let files = pointer_files(&scene.repo).unwrap();
+    let found: Vec<_> = files
+        .iter()
+        .map(|file| (&file.path[..], file.executable))
+        .collect();
+    assert_eq!(found, [(&b"b"[..], true), (b"dir/a", false)]);
+    let unfinished = unfinished(&scene.repo, files);
+    assert_eq!(unfinished.len(), 2);
+    fs::remove_file(scene.fixture.path().join("b")).unwrap();
+    scene.fixture.write("dir/a", "edited");
+    assert_eq!(super::unfinished(&scene.repo, unfinished), []);
+}
+
 /// P12: a modified file is never touched, and neither is a deleted one.
 #[test]
 fn what_is_no_pointer_any_more_is_left() {

@@ -17,8 +17,8 @@ pub enum Found {
     Pointer(Metadata),
     /// No file.
     Absent,
-    /// Anything else.
-    Other,
+    /// Anything else; where that is a file, what the system says of it.
+    Other(Option<Metadata>),
 }
 
 /// What is at `name`.
@@ -28,20 +28,23 @@ pub fn look(dir: &Dir, name: &[u8], pointer: &[u8]) -> io::Result<Found> {
         Err(error) => {
             return match error.kind() {
                 io::ErrorKind::NotFound => Ok(Found::Absent),
-                io::ErrorKind::NotADirectory => Ok(Found::Other),
+                io::ErrorKind::NotADirectory => Ok(Found::Other(None)),
                 _ => Err(error),
             };
         }
     };
     let meta = file.metadata()?;
-    if !meta.is_file() || meta.len() != pointer.len() as u64 {
-        return Ok(Found::Other);
+    if !meta.is_file() {
+        return Ok(Found::Other(None));
+    }
+    if meta.len() != pointer.len() as u64 {
+        return Ok(Found::Other(Some(meta)));
     }
     let mut text = Vec::with_capacity(pointer.len() + 1);
     file.take(pointer.len() as u64 + 1).read_to_end(&mut text)?;
     match text == pointer {
         true => Ok(Found::Pointer(meta)),
-        false => Ok(Found::Other),
+        false => Ok(Found::Other(Some(meta))),
     }
 }
 
@@ -62,7 +65,7 @@ pub fn replace(
     // It took a while: somebody may have begun to work with the file.
     match look(dir, name, pointer)? {
         Found::Pointer(_) => Ok(Some(temporary.put(name)?)),
-        Found::Absent | Found::Other => Ok(None),
+        Found::Absent | Found::Other(_) => Ok(None),
     }
 }
 
