@@ -6,6 +6,7 @@
 )]
 
 mod filters;
+mod format;
 mod look;
 mod manners;
 mod setup;

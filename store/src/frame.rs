@@ -172,6 +172,7 @@ pub(crate) fn decode(
     if !stored.starts_with(&zstd_safe::zstd_sys::ZSTD_MAGICNUMBER.to_le_bytes())
         || zstd_safe::get_frame_content_size(stored).ok().flatten() != Some(raw_len as u64)
         || zstd_safe::find_frame_compressed_size(stored) != Ok(stored.len())
+        || !window_fits(stored)
     {
         return Err(bad("not one zstd frame of the declared length"));
     }
@@ -193,6 +194,18 @@ pub(crate) fn decode(
             Err(e) => Err(broken(e)),
         }
     })
+}
+
+/// Whether the header of a zstd frame asks for no larger window than readers must have. Decoding in
+/// one go needs none and does not look at it, but other readers may not.
+fn window_fits(stored: &[u8]) -> bool {
+    const SINGLE_SEGMENT: u8 = 0x20;
+    let (Some(descriptor), Some(window)) = (stored.get(4), stored.get(5)) else {
+        return false;
+    };
+    let base = 1u64 << (10 + (window >> 3));
+    descriptor & SINGLE_SEGMENT != 0
+        || base + base / 8 * u64::from(window & 7) <= 1 << ZSTD_WINDOW_LOG_MAX
 }
 
 fn new_decompressor() -> std::io::Result<Decompressor<'static>> {
@@ -294,6 +307,24 @@ mod tests {
         let mut trailing = zstd::bulk::compress(b"abc", 3).expect("compresses");
         trailing.push(0);
         assert!(decode(Codec::Zstd, &trailing, 3, &[]).is_err());
+    }
+
+    #[test]
+    fn windows_are_bounded_and_dictionaries_refused() {
+        // One raw block, by the format of zstd (RFC 8878).
+        let frame = |descriptor: u8, fields: &[u8]| {
+            let magic = zstd_safe::zstd_sys::ZSTD_MAGICNUMBER.to_le_bytes();
+            let block = [3 << 3 | 1, 0, 0, b'a', b'b', b'c'];
+            [&magic, [descriptor].as_slice(), fields, &block].concat()
+        };
+        let decoded = |stored: &[u8]| decode(Codec::Zstd, stored, 3, &[]).ok();
+        let window = |log: u8| frame(0x80, &[(log - 10) << 3, 3, 0, 0, 0]);
+        assert_eq!(decoded(&window(10)), Some(b"abc".to_vec()));
+        assert_eq!(decoded(&window(23)), Some(b"abc".to_vec()));
+        assert_eq!(decoded(&frame(0x80, &[13 << 3 | 1, 3, 0, 0, 0])), None);
+        assert_eq!(decoded(&window(24)), None);
+        assert_eq!(decoded(&frame(0x20, &[3])), Some(b"abc".to_vec()));
+        assert_eq!(decoded(&frame(0x21, &[7, 3])), None);
     }
 
     #[test]
