@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::stat::StatData;
 use super::{IndexError, Stamp};
@@ -18,6 +18,7 @@ pub struct IndexLock {
     index: PathBuf,
     lock: PathBuf,
     file: Option<File>,
+    born: SystemTime,
 }
 
 impl IndexLock {
@@ -29,13 +30,7 @@ impl IndexLock {
         let mut waits = WAITS.iter();
         loop {
             match OpenOptions::new().write(true).create_new(true).open(&lock) {
-                Ok(file) => {
-                    return Ok(IndexLock {
-                        index: index.to_path_buf(),
-                        lock,
-                        file: Some(file),
-                    });
-                }
+                Ok(file) => return IndexLock::over(file, lock, index),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => match waits.next() {
                     Some(&wait) => thread::sleep(Duration::from_millis(wait)),
                     None => return Err(IndexError::Locked(lock)),
@@ -45,13 +40,26 @@ impl IndexLock {
         }
     }
 
-    /// The mtime that the index gets if nothing more is written: the file system's own clock.
+    fn over(file: File, lock: PathBuf, index: &Path) -> Result<IndexLock, IndexError> {
+        let mut held = IndexLock {
+            index: index.to_path_buf(),
+            lock,
+            file: Some(file),
+            born: SystemTime::UNIX_EPOCH,
+        };
+        let born = fs::metadata(&held.lock).and_then(|meta| meta.modified());
+        held.born = born.map_err(IndexError::at(&held.lock))?;
+        Ok(held)
+    }
+
+    /// The mtime that the index gets, by the file system's own clock: when the lock was taken.
     pub fn mtime(&self) -> Result<Stamp, IndexError> {
         let meta = fs::metadata(&self.lock).map_err(IndexError::at(&self.lock))?;
         Ok(StatData::of(&meta).mtime)
     }
 
-    /// Makes these bytes, which replace what was written before, the next index.
+    /// Makes these bytes, which replace what was written before, the next index. However long that
+    /// takes, its mtime stays: what is racy was decided by it, and an earlier one is safe.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), IndexError> {
         let Some(file) = &mut self.file else {
             return Ok(());
@@ -59,7 +67,8 @@ impl IndexLock {
         let written = file
             .set_len(0)
             .and_then(|()| file.seek(SeekFrom::Start(0)))
-            .and_then(|_| file.write_all(bytes));
+            .and_then(|_| file.write_all(bytes))
+            .and_then(|()| file.set_modified(self.born));
         written.map_err(IndexError::at(&self.lock))
     }
 
@@ -117,6 +126,21 @@ mod tests {
         lock.commit().unwrap();
         assert_eq!(fs::read(&index).unwrap(), b"new");
         assert!(!dir.path().join("index.lock").exists());
+    }
+
+    #[test]
+    fn the_index_is_as_old_as_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = dir.path().join("index");
+        fs::write(&index, "old").unwrap();
+        let mut lock = IndexLock::take(&index).unwrap();
+        let mtime = lock.mtime().unwrap();
+        // More than a tick of any file system's clock.
+        thread::sleep(Duration::from_millis(30));
+        lock.write(b"new").unwrap();
+        assert_eq!(lock.mtime().unwrap(), mtime);
+        lock.commit().unwrap();
+        assert_eq!(StatData::of(&fs::metadata(&index).unwrap()).mtime, mtime);
     }
 
     #[test]

@@ -128,25 +128,18 @@ fn record(
     let fresh = unchanged(top, fresh);
     let written = fs::metadata(index).map_err(at())?;
     let bytes = fs::read(index).map_err(at())?;
-    let mut race = Race {
+    let race = Race {
         top,
         old: StatData::of(&written).mtime,
         new: lock.mtime()?.seconds,
     };
-    let Some(patched) = race.patch(index, &bytes, oid_len, &fresh)? else {
+    let Some(patched) = race.patch(index, bytes, oid_len, &fresh)? else {
         return Ok(None);
     };
     if patched.recorded == 0 {
         return Ok(Some(0));
     }
     lock.write(&patched.bytes)?;
-    if lock.mtime()?.seconds != race.new {
-        // The second ended meanwhile: more entries would look trustworthy than were looked at.
-        race.new = u32::MAX;
-        if let Some(patched) = race.patch(index, &bytes, oid_len, &fresh)? {
-            lock.write(&patched.bytes)?;
-        }
-    }
     lock.commit()?;
     Ok(Some(patched.recorded))
 }
@@ -166,13 +159,11 @@ impl Race<'_> {
     fn patch(
         &self,
         index: &Path,
-        bytes: &[u8],
+        bytes: Vec<u8>,
         oid_len: usize,
         fresh: &HashMap<&[u8], &Fresh>,
     ) -> Result<Option<Patched>, IndexError> {
-        match patch(bytes.to_vec(), oid_len, fresh, |entry| {
-            self.is_doubtful(entry)
-        }) {
+        match patch(bytes, oid_len, fresh, |entry| self.is_doubtful(entry)) {
             Ok(patched) => Ok(Some(patched)),
             Err(Fault::Unsupported(_)) => Ok(None),
             Err(Fault::Damaged(what)) => Err(IndexError::Damaged {

@@ -164,6 +164,33 @@ fn newer_formats_are_left_to_git() {
     assert_eq!(with(tree, b"XTRA"), Ok(Extensions::default()));
 }
 
+#[test]
+fn an_entry_that_contradicts_itself_is_damage() {
+    // One entry: 40 bytes, an id of 20, flags of 2, then the path.
+    let (flags, name) = (12 + 60, 12 + 62);
+    for (version, at, new) in [
+        ("2", flags, &[0, 5][..]),
+        ("2", flags, &[0x40, 4]),
+        ("2", name + 4, &[0, 1]),
+        ("4", flags, &[0, 5]),
+        ("4", name, &[1]),
+        ("4", name, &[0x80, 0x80, 0x80, 0x80]),
+    ] {
+        let fixture = Fixture::new();
+        fixture.run(&["config", "index.version", version]);
+        fixture.write("file", "2");
+        fixture.commit("x");
+        let mut bytes = unsealed(&index_bytes(&fixture));
+        assert!(walk(&bytes, 20, &mut |_| {}).is_ok());
+        bytes[at..at + new.len()].copy_from_slice(new);
+        let walked = walk(&bytes, 20, &mut |_| {});
+        assert!(
+            matches!(walked, Err(Fault::Damaged(_))),
+            "{version} {new:?}"
+        );
+    }
+}
+
 /// The same index, marked as one without a checksum, so that damage is seen by the parser.
 fn unsealed(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
