@@ -3,7 +3,11 @@
 mod add;
 mod copies;
 mod hostile;
+mod kill;
 mod lengths;
+mod power;
+mod runs;
+mod witness;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -91,6 +91,11 @@ pub enum Error {
         /// The limit.
         limit: u64,
     },
+    /// A writer was used on after it had failed.
+    #[error(
+        "an earlier write to the store failed; what it had added is taken in when the store is opened again"
+    )]
+    WriterFailed,
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,

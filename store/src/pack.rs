@@ -13,7 +13,9 @@ mod table;
 mod tests;
 mod writer;
 
-pub(crate) use reader::{read_frame, read_frame_payload, read_manifest, read_table, salvage};
+pub(crate) use reader::{
+    read_frame, read_frame_payload, read_manifest, read_table, salvage, stage_of,
+};
 pub(crate) use record::Record;
 pub(crate) use table::{ChunkEntry, FrameEntry, LobEntry, Table};
 pub(crate) use writer::{PackWriter, Sealed};

@@ -18,7 +18,7 @@ use crate::disk::{self, Lock};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::id::{ChunkId, LobId};
-use crate::limits::{PUBLISH_BATCH, READ_WINDOW, UNVERIFIED_MAX};
+use crate::limits::{PACK_SOFT, PUBLISH_BATCH, READ_WINDOW, UNVERIFIED_MAX};
 use crate::manifest::Manifest;
 use crate::pack::{PackWriter, Sealed};
 use crate::store::Store;
@@ -40,6 +40,8 @@ pub struct Added {
 /// The directory of one writer.
 #[derive(Debug)]
 struct Stage {
+    /// A random number, which is its name and in all packs that are made in it.
+    number: u64,
     dir: PathBuf,
     lock_path: PathBuf,
     _lock: Lock,
@@ -79,6 +81,11 @@ pub struct Writer<'s> {
     unverified: Vec<Manifest>,
     unverified_items: usize,
     unsynced: u64,
+    /// Length from which a pack is sealed.
+    pack_soft: u64,
+    /// Whether anything was added, or found to be there already.
+    used: bool,
+    failed: bool,
 }
 
 impl<'s> Writer<'s> {
@@ -98,19 +105,43 @@ impl<'s> Writer<'s> {
             unverified: Vec::new(),
             unverified_items: 0,
             unsynced: 0,
+            pack_soft: PACK_SOFT,
+            used: false,
+            failed: false,
         }
+    }
+
+    /// Seals packs from this length on instead of [`PACK_SOFT`]: so that tests need not move
+    /// gigabytes to see many packs.
+    #[doc(hidden)]
+    pub fn set_pack_soft(&mut self, bytes: u64) {
+        self.pack_soft = bytes;
+    }
+
+    /// Runs one call of a user's. After an error that leaves open what is in the stage (nothing can
+    /// be appended behind half a record, and a sync that failed is final) the writer does no more.
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.failed {
+            return Err(Error::WriterFailed);
+        }
+        self.used = true;
+        let result = work(self);
+        self.failed = matches!(&result, Err(e) if !is_harmless(e));
+        result
     }
 
     /// Takes over a frame from another store. Its chunks are verified before they are written,
     /// together with those of other frames; so damage may be reported by a later call.
     pub fn add_frame(&mut self, frame: Frame) -> Result<()> {
-        self.received_bytes += frame.held_bytes();
-        self.received.push(frame);
-        if self.received_bytes >= READ_WINDOW {
-            self.write_received()
-        } else {
-            Ok(())
-        }
+        self.guarded(|writer| {
+            writer.received_bytes += frame.held_bytes();
+            writer.received.push(frame);
+            if writer.received_bytes >= READ_WINDOW {
+                writer.write_received()
+            } else {
+                Ok(())
+            }
+        })
     }
 
     fn write_received(&mut self) -> Result<()> {
@@ -135,17 +166,20 @@ impl<'s> Writer<'s> {
     /// they are the content of the lob is verified by reading them, at the latest in
     /// [`Writer::publish`], and the lob is not visible before.
     pub fn add_manifest(&mut self, manifest: &Manifest) -> Result<()> {
-        if self.has_lob(&manifest.id)? {
-            return Ok(());
-        }
         // The id of a lob of one chunk is that of its chunk, which has been verified.
         if manifest.single().is_some() {
             return self.add_own_manifest(manifest);
         }
-        self.write_received()?;
-        self.check_parts(manifest)?;
-        self.unverified.push(manifest.clone());
-        self.unverified_items += manifest.items();
+        self.guarded(|writer| {
+            if writer.has_lob(&manifest.id)? {
+                return Ok(());
+            }
+            writer.write_received()?;
+            writer.check_parts(manifest)?;
+            writer.unverified.push(manifest.clone());
+            writer.unverified_items += manifest.items();
+            Ok(())
+        })?;
         if self.unverified_items > UNVERIFIED_MAX {
             self.publish()
         } else {
@@ -156,12 +190,14 @@ impl<'s> Writer<'s> {
     /// Names a lob whose manifest was read from a store of the caller's own, where it was verified
     /// when it came in. Its chunks must have been added or be in this store, which is checked.
     pub fn add_own_manifest(&mut self, manifest: &Manifest) -> Result<()> {
-        self.write_received()?;
-        if self.has_lob(&manifest.id)? {
-            return Ok(());
-        }
-        self.check_parts(manifest)?;
-        self.append_manifest(manifest)
+        self.guarded(|writer| {
+            writer.write_received()?;
+            if writer.has_lob(&manifest.id)? {
+                return Ok(());
+            }
+            writer.check_parts(manifest)?;
+            writer.append_manifest(manifest)
+        })
     }
 
     /// Fails unless all that a manifest names is there and as long as it says. The length of a lob is
@@ -190,39 +226,58 @@ impl<'s> Writer<'s> {
         self.stage.is_some() || !self.received.is_empty() || !self.unverified.is_empty()
     }
 
-    /// Makes all that was added durable.
+    /// Makes all that was added durable, save lobs of other stores that are not verified yet.
     pub fn sync(&mut self) -> Result<()> {
-        self.write_received()?;
-        self.flush_small()?;
-        self.join_sealing(0)?;
-        if let Some(pack) = &self.pack {
-            pack.sync()?;
-        }
-        if let Some(stage) = &self.stage {
-            let disk = self.store.disk();
-            disk.sync_dir(&stage.dir).map_err(Error::at(&stage.dir))?;
-            let above = self.store.root().join("stage");
-            disk.sync_dir(&above).map_err(Error::at(&above))?;
-        }
-        self.unsynced = 0;
-        Ok(())
+        self.lasting(|writer| {
+            writer.write_received()?;
+            writer.flush_small()?;
+            writer.join_sealing(0)?;
+            if let Some(pack) = &writer.pack {
+                pack.sync()?;
+            }
+            if let Some(stage) = &writer.stage {
+                let disk = writer.store.disk();
+                disk.sync_dir(&stage.dir).map_err(Error::at(&stage.dir))?;
+                let above = writer.store.root().join("stage");
+                disk.sync_dir(&above).map_err(Error::at(&above))?;
+            }
+            writer.unsynced = 0;
+            Ok(())
+        })
     }
 
     /// Makes all that was added durable and visible. The writer can go on.
     pub fn publish(&mut self) -> Result<()> {
-        self.write_received()?;
-        self.flush_small()?;
-        if !self.unverified.is_empty() {
-            // Chunks without a lob are no name that promises anything; they may be seen early.
-            self.seal_and_publish()?;
-            self.unverified_items = 0;
-            for manifest in std::mem::take(&mut self.unverified) {
-                self.store
-                    .write_manifest(&manifest, &mut std::io::sink(), &())?;
-                self.append_manifest(&manifest)?;
+        self.lasting(|writer| {
+            writer.write_received()?;
+            writer.flush_small()?;
+            if !writer.unverified.is_empty() {
+                // Chunks without a lob are no name that promises anything; they may be seen early.
+                writer.seal_and_publish()?;
+                writer.unverified_items = 0;
+                for manifest in std::mem::take(&mut writer.unverified) {
+                    writer
+                        .store
+                        .write_manifest(&manifest, &mut std::io::sink(), &())?;
+                    writer.append_manifest(&manifest)?;
+                }
             }
+            writer.seal_and_publish()
+        })
+    }
+
+    /// Runs a call after which something is promised of all that was added: so any error of it is
+    /// final, and what the content relies on is made durable too.
+    fn lasting(&mut self, work: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        if !self.used {
+            return Ok(());
         }
-        self.seal_and_publish()
+        let result = self.guarded(|writer| {
+            work(writer)?;
+            writer.store.settle()
+        });
+        self.failed |= result.is_err();
+        result
     }
 
     /// Publishes and removes the stage.
@@ -231,6 +286,22 @@ impl<'s> Writer<'s> {
         match self.stage.take() {
             Some(stage) => salvage::remove(self.store, &stage.dir, &stage.lock_path),
             None => Ok(()),
+        }
+    }
+
+    /// Removes the stage with all that was not published.
+    pub(crate) fn discard(mut self) -> Result<()> {
+        self.stop_sealing();
+        match self.stage.take() {
+            Some(stage) => salvage::remove(self.store, &stage.dir, &stage.lock_path),
+            None => Ok(()),
+        }
+    }
+
+    fn stop_sealing(&mut self) {
+        for sealing in self.sealing.drain(..) {
+            // Whatever became of it: nobody waits for it any more.
+            let _ = sealing.join();
         }
     }
 
@@ -265,13 +336,20 @@ impl<'s> Writer<'s> {
         let pack = match self.pack.take() {
             Some(pack) => pack,
             None => {
+                let name = format!("{:08}.pack", self.serial + 1);
+                let pack = self.begin_pack(&name)?;
                 self.serial += 1;
-                let name = format!("{:08}.pack", self.serial);
-                let path = self.stage()?.dir.join(name);
-                PackWriter::create(self.store.disk().clone(), &path)?
+                pack
             }
         };
         Ok(self.pack.insert(pack))
+    }
+
+    /// A new pack of this name in the stage.
+    fn begin_pack(&mut self, name: &str) -> Result<PackWriter> {
+        let disk = self.store.disk().clone();
+        let stage = self.stage()?;
+        PackWriter::create(disk, &stage.dir.join(name), stage.number)
     }
 
     /// Appends a verified frame to the pack, and seals the pack when it is full.
@@ -309,7 +387,8 @@ impl<'s> Writer<'s> {
     }
 
     fn seal_if_full(&mut self) -> Result<()> {
-        if !self.pack.as_ref().is_some_and(PackWriter::is_full) {
+        let full = |pack: &PackWriter| pack.is_full(self.pack_soft);
+        if !self.pack.as_ref().is_some_and(full) {
             return Ok(());
         }
         self.seal();
@@ -377,4 +456,20 @@ impl<'s> Writer<'s> {
         self.chunks.retain(|_, pending| pending.pack > last);
         Ok(())
     }
+}
+
+/// The threads that seal packs write to the stage, whose lock ends with the writer.
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        self.stop_sealing();
+    }
+}
+
+/// Whether the writer can go on after this error: nothing was claimed that is not in the stage.
+fn is_harmless(error: &Error) -> bool {
+    use Error::{Damaged, Interrupted, NoChunk, OverLimit, Source};
+    matches!(
+        error,
+        Source(_) | Interrupted | NoChunk(_) | Damaged { .. } | OverLimit { .. }
+    )
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
@@ -37,12 +37,16 @@ pub struct Store {
     id: StoreId,
     packs: Packs,
     view: RwLock<Arc<View>>,
+    /// How many roots are known to be durable; `None` before that was first asked.
+    durable: Mutex<Option<u64>>,
 }
 
 impl Store {
     /// Makes a new store in `root`, which must be missing or empty.
     pub fn create(disk: Arc<dyn Disk>, root: &Path) -> Result<Store> {
         create_dirs(disk.as_ref(), root)?;
+        // The directory may be of somebody who was killed before its name was durable.
+        sync_name(disk.as_ref(), root)?;
         // A store that was being made when its maker was killed has directories and no format yet.
         let foreign = |name: &std::ffi::OsStr| !DIRECTORIES.iter().any(|known| name == *known);
         let entries = disk.list(root).map_err(Error::at(root))?;
@@ -83,8 +87,9 @@ impl Store {
             id,
             packs,
             view: RwLock::new(Arc::new(view)),
+            durable: Mutex::default(),
         };
-        stage::salvage_dead(&store)?;
+        stage::salvage_dead(&store);
         Ok(store)
     }
 
@@ -215,6 +220,25 @@ impl Store {
         Ok(entries.iter().map(|entry| entry.len).sum())
     }
 
+    /// Makes durable what is visible already and was made by others: they may have been killed
+    /// between making a name and syncing it, and what is acknowledged may rely on it.
+    pub(crate) fn settle(&self) -> Result<()> {
+        let seen = self.view().cursor.seq;
+        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        if durable.is_some_and(|durable| durable >= seen) {
+            return Ok(());
+        }
+        let sync = |dir: &Path| self.disk.sync_dir(dir).map_err(Error::at(dir));
+        if durable.is_none() {
+            sync_name(self.disk.as_ref(), &self.root)?;
+            sync(&self.root)?;
+            sync(&self.root.join("state"))?;
+        }
+        sync(&self.root.join("roots"))?;
+        *durable = Some(seen);
+        Ok(())
+    }
+
     /// Makes packs that are in place visible, and keeps the index short.
     pub(crate) fn publish_root(&self, added: Vec<(PackId, u64)>) -> Result<()> {
         let dir = self.root.join("roots");
@@ -223,7 +247,12 @@ impl Store {
             added,
             dropped: Vec::new(),
         };
-        let _ = roots::append(self.disk.as_ref(), &dir, &lock, &self.view().cursor, &root)?;
+        let last = roots::append(self.disk.as_ref(), &dir, &lock, &self.view().cursor, &root)?;
+        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(durable) = durable.as_mut() {
+            *durable = (*durable).max(last.seq);
+        }
+        drop(durable);
         let _ = self.refresh()?;
         if self.view().tail.len() > TAIL_PACKS_MAX {
             self.merge_index()?;
@@ -293,12 +322,28 @@ fn create_dirs(disk: &dyn Disk, dir: &Path) -> Result<()> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
         Err(e) => return Err(Error::at(dir)(e)),
     }
-    let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) else {
-        return disk.create_dir(dir).map_err(Error::at(dir));
-    };
+    let parent = above(dir);
     create_dirs(disk, parent)?;
     disk.create_dir(dir).map_err(Error::at(dir))?;
-    disk.sync_dir(parent).map_err(Error::at(parent))
+    sync_name(disk, dir)
+}
+
+/// The directory that a directory is in.
+fn above(dir: &Path) -> &Path {
+    match dir.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => dir,
+    }
+}
+
+/// Makes the name of a directory durable, where this process may look into the one above it.
+fn sync_name(disk: &dyn Disk, dir: &Path) -> Result<()> {
+    let parent = above(dir);
+    match disk.sync_dir(parent) {
+        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
+        synced => synced.map_err(Error::at(parent)),
+    }
 }
 
 /// Makes the directories that the store in `root` lacks, durably.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::disk::{Disk, DiskFile, Map};
+use crate::disk::{Disk, DiskFile, Entry, Map};
 use crate::error::{Error, Result};
 use crate::id::{ChunkId, LobId, PackId};
 use crate::index::{Kind, Run};
@@ -48,6 +48,16 @@ impl Packs {
     /// The file of its table.
     pub(crate) fn table_path(&self, id: &PackId) -> PathBuf {
         self.dir.join(format!("{id}.idx"))
+    }
+
+    /// The packs that are in the directory, named by a root or not, with their lengths in bytes.
+    pub(crate) fn on_disk(&self) -> Result<Vec<(PackId, u64)>> {
+        let entries = self.disk.list(&self.dir).map_err(Error::at(&self.dir))?;
+        let pack = |entry: &Entry| {
+            let id = entry.name.to_str()?.strip_suffix(".pack")?.parse().ok()?;
+            (!entry.is_dir).then_some((id, entry.len))
+        };
+        Ok(entries.iter().filter_map(pack).collect())
     }
 
     /// The open file of a pack.
@@ -235,6 +245,12 @@ impl View {
             }
         }
         Ok(None)
+    }
+
+    /// Every pack that a root says something of.
+    pub(crate) fn known_packs(&self) -> HashSet<PackId> {
+        let named = self.packs().chain(self.absent.iter().copied());
+        named.chain(self.dropped.iter().copied()).collect()
     }
 
     /// All packs, oldest first.

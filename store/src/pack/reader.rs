@@ -82,6 +82,15 @@ fn read_record(
     Ok((header.decode_body(&head, body)?, len))
 }
 
+/// The number of the stage that a pack was made in.
+pub(crate) fn stage_of(file: &dyn DiskFile, path: &Path) -> Result<u64> {
+    let nonce = decode_pack_header(&read(file, path, 0, PACK_HEADER)?)?;
+    let (first, _) = nonce
+        .split_first_chunk()
+        .ok_or_else(|| Error::damaged(path.display(), "its nonce is too short"))?;
+    Ok(u64::from_le_bytes(*first))
+}
+
 /// Reads a pack forward without its table, calling `each` for every record up to the table, the
 /// end, or the first place that makes no sense, which is no error: it is where a cut-off pack ends.
 /// A record that is whole and not known is [`Error::Later`]. Frames are not verified.

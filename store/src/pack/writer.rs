@@ -7,7 +7,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::id::PackId;
-use crate::limits::{PACK_ENTRIES_MAX, PACK_HARD, PACK_SOFT};
+use crate::limits::{PACK_ENTRIES_MAX, PACK_HARD};
 use crate::manifest::Manifest;
 
 use super::record::{RECORD_HEADER, encode_frame_head, encode_manifest, pack_header};
@@ -40,10 +40,13 @@ pub(crate) struct Sealed {
 }
 
 impl PackWriter {
-    /// Begins a pack in the new file `path`.
-    pub(crate) fn create(disk: Arc<dyn Disk>, path: &Path) -> Result<PackWriter> {
+    /// Begins a pack in the new file `path`. Its nonce begins with the number of the stage that it
+    /// is made in, so that it is known for one of that stage wherever it is found.
+    pub(crate) fn create(disk: Arc<dyn Disk>, path: &Path, stage: u64) -> Result<PackWriter> {
         let mut nonce = [0; 16];
-        getrandom::fill(&mut nonce)
+        let (first, random) = nonce.split_at_mut(8);
+        first.copy_from_slice(&stage.to_le_bytes());
+        getrandom::fill(random)
             .map_err(std::io::Error::other)
             .map_err(Error::at(path))?;
         let file = disk.create(path).map_err(Error::at(path))?;
@@ -104,9 +107,9 @@ impl PackWriter {
         self.len
     }
 
-    /// Whether it is time to seal this pack and begin another.
-    pub(crate) fn is_full(&self) -> bool {
-        self.len >= PACK_SOFT || self.table.entries() >= PACK_ENTRIES_MAX / 4
+    /// Whether it is time to seal this pack and begin another, where packs are to be of `soft` bytes.
+    pub(crate) fn is_full(&self, soft: u64) -> bool {
+        self.len >= soft || self.table.entries() >= PACK_ENTRIES_MAX / 4
     }
 
     /// Whether a manifest, which may be longer than a whole pack should be, fits into this one.

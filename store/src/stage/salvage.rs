@@ -23,17 +23,17 @@ pub(super) fn create(store: &Store) -> Result<Stage> {
     let disk = store.disk().as_ref();
     let _turn = turn(store)?;
     store.complete()?;
-    let mut nonce = [0; 8];
     let above = store.root().join("stage");
-    getrandom::fill(&mut nonce)
+    let number = getrandom::u64()
         .map_err(std::io::Error::other)
         .map_err(Error::at(&above))?;
-    let dir = above.join(format!("{:016x}", u64::from_le_bytes(nonce)));
+    let dir = above.join(format!("{number:016x}"));
     let lock_path = dir.with_extension("lock");
     let lock = disk.lock(&lock_path, true).map_err(Error::at(&lock_path))?;
     let lock = lock.ok_or(Error::Interrupted)?;
     disk.create_dir(&dir).map_err(Error::at(&dir))?;
     Ok(Stage {
+        number,
         dir,
         lock_path,
         _lock: lock,
@@ -52,70 +52,94 @@ pub(super) fn remove(store: &Store, dir: &Path, lock_path: &Path) -> Result<()> 
     disk.remove(lock_path).map_err(Error::at(lock_path))
 }
 
-/// Publishes what is whole in the stages of writers that died, and removes them. In a store that
-/// cannot be written to, they stay.
-pub(crate) fn salvage_dead(store: &Store) -> Result<()> {
-    let disk = store.disk().as_ref();
-    let above = store.root().join("stage");
-    let is_stage = |name: &std::ffi::OsStr| Path::new(name).extension().is_none();
-    let stages = disk::entries(disk, &above).map_err(Error::at(&above))?;
-    if !stages
-        .iter()
-        .any(|entry| entry.is_dir && is_stage(&entry.name))
-    {
-        return Ok(());
-    }
-    let dead = match lock_dead(store, &above) {
-        Err(Error::Io { source, .. }) if cannot_write(&source) => return Ok(()),
-        dead => dead?,
-    };
-    for (dir, lock_path, _lock) in dead {
-        match salvage(store, &dir).and_then(|()| remove(store, &dir, &lock_path)) {
-            // A full disk must not keep anybody from reading; the stage waits for better times.
-            Err(Error::Io { source, .. }) if cannot_write(&source) => {}
-            // Nor what a later lob left: that is for a later lob to take in.
-            Err(Error::Later { .. }) => {}
-            done => done?,
+/// Publishes what is whole in the stages of writers that died, and removes them. What fails here
+/// must not keep anybody from reading: a stage that cannot be taken in (the disk is full, the store
+/// is read-only, a later lob wrote it) stays as it is, for the next one to open the store.
+pub(crate) fn salvage_dead(store: &Store) {
+    for (dir, lock_path, _lock) in lock_dead(store).unwrap_or_default() {
+        if salvage(store, &dir).is_ok() {
+            let _ = remove(store, &dir, &lock_path);
         }
     }
-    Ok(())
-}
-
-fn cannot_write(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    matches!(
-        error.kind(),
-        PermissionDenied | ReadOnlyFilesystem | StorageFull | QuotaExceeded
-    )
 }
 
 /// The stages whose locks nobody holds, with their locks.
-fn lock_dead(store: &Store, above: &Path) -> Result<Vec<(PathBuf, PathBuf, Lock)>> {
+fn lock_dead(store: &Store) -> Result<Vec<(PathBuf, PathBuf, Lock)>> {
     let disk = store.disk().as_ref();
+    let above = store.root().join("stage");
+    let list = || disk::entries(disk, &above).map_err(Error::at(&above));
+    if list()?.is_empty() {
+        return Ok(Vec::new());
+    }
     let _turn = turn(store)?;
+    let entries = list()?;
     let mut dead = Vec::new();
-    for entry in disk.list(above).map_err(Error::at(above))? {
-        let dir = above.join(&entry.name);
-        let lock_path = dir.with_extension("lock");
+    for entry in &entries {
+        let path = above.join(&entry.name);
+        let lock_path = path.with_extension("lock");
         if !entry.is_dir {
-            continue;
-        }
-        if let Some(lock) = disk
+            // The lock of a stage whose writer died before making or after removing it.
+            let stage = entries
+                .iter()
+                .any(|e| e.is_dir && above.join(&e.name) == path.with_extension(""));
+            if !stage {
+                disk.remove(&path).map_err(Error::at(&path))?;
+            }
+        } else if let Some(lock) = disk
             .lock(&lock_path, false)
             .map_err(Error::at(&lock_path))?
         {
-            dead.push((dir, lock_path, lock));
+            dead.push((path, lock_path, lock));
         }
     }
     Ok(dead)
 }
 
+/// Gives the packs of this stage their root that were in their place already when its writer died.
+/// All of them are whole: only sealed packs leave a stage.
+fn adopt_moved(store: &Store, dir: &Path) -> Result<()> {
+    let number = dir.file_name().and_then(|name| name.to_str());
+    let Some(number) = number.and_then(|name| u64::from_str_radix(name, 16).ok()) else {
+        return Ok(());
+    };
+    let _ = store.refresh()?;
+    let known = store.view().known_packs();
+    let mut moved = Vec::new();
+    for (id, len) in store.packs().on_disk()? {
+        if known.contains(&id) {
+            continue;
+        }
+        match pack::stage_of(store.packs().file(&id)?.as_ref(), &store.packs().path(&id)) {
+            Ok(found) if found == number => moved.push((id, len)),
+            Ok(_) | Err(Error::Damaged { .. }) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let packs = store.root().join("packs");
+    store.disk().sync_dir(&packs).map_err(Error::at(&packs))?;
+    store.publish_root(moved)
+}
+
 /// Adds what is whole in a dead stage to the store: every chunk that hashes to its id, and every
 /// lob of which all chunks are there. [`Error::Later`] when there is more that only a later lob can
-/// make sense of.
+/// make sense of. Leaves nothing new where it fails.
 fn salvage(store: &Store, dir: &Path) -> Result<()> {
-    let disk = store.disk().as_ref();
+    adopt_moved(store, dir)?;
     let mut writer = Writer::new(store);
+    match take_over(store, dir, &mut writer) {
+        Ok(()) => writer.finish(),
+        Err(e) => {
+            let _ = writer.discard();
+            Err(e)
+        }
+    }
+}
+
+fn take_over(store: &Store, dir: &Path, writer: &mut Writer<'_>) -> Result<()> {
+    let disk = store.disk().as_ref();
     let mut manifests = Vec::new();
     let mut later = None;
     for entry in disk.list(dir).map_err(Error::at(dir))? {
@@ -125,7 +149,7 @@ fn salvage(store: &Store, dir: &Path) -> Result<()> {
         }
         let file = disk.open(&path).map_err(Error::at(&path))?;
         let read = pack::salvage(file.as_ref(), &path, &mut |record| match record {
-            Record::Frame(frame) => keep_whole(store, &mut writer, frame),
+            Record::Frame(frame) => keep_whole(store, writer, frame),
             Record::Manifest(manifest) => {
                 manifests.push(manifest);
                 Ok(())
@@ -150,7 +174,7 @@ fn salvage(store: &Store, dir: &Path) -> Result<()> {
             Err(e) => return Err(e),
         }
     }
-    writer.finish()?;
+    writer.publish()?;
     later.map_or(Ok(()), Err)
 }
 

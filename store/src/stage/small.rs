@@ -6,7 +6,7 @@ use crate::chunk::cut;
 use crate::error::{Error, Result};
 use crate::frame::{Codec, Frame};
 use crate::id::{ChunkId, LobId};
-use crate::limits::{FRAME_RAW_MAX, FRAME_TARGET, PACK_SOFT, SMALL_LOB};
+use crate::limits::{FRAME_RAW_MAX, FRAME_TARGET, SMALL_LOB};
 use crate::manifest::{Manifest, ManifestBuilder};
 use crate::pack::PackWriter;
 use crate::progress::Progress;
@@ -41,18 +41,21 @@ impl Writer<'_> {
         source: &mut (dyn Read + Send),
         progress: &dyn Progress,
     ) -> Result<Added> {
-        let mut head = Vec::new();
-        let limit = SMALL_LOB as u64 + 1;
-        let _ = source
-            .take(limit)
-            .read_to_end(&mut head)
-            .map_err(Error::Source)?;
-        let added = if head.len() <= SMALL_LOB {
-            self.add_small(&head)?
-        } else {
-            self.flush_small()?;
-            self.add_stream(head, source, progress)?
-        };
+        let added = self.guarded(|writer| {
+            let mut head = Vec::new();
+            let _ = source
+                .take(SMALL_LOB as u64 + 1)
+                .read_to_end(&mut head)
+                .map_err(Error::Source)?;
+            if progress.cancelled() {
+                Err(Error::Interrupted)
+            } else if head.len() <= SMALL_LOB {
+                writer.add_small(&head)
+            } else {
+                writer.flush_small()?;
+                writer.add_stream(head, source, progress)
+            }
+        })?;
         progress.bytes(if added.size <= SMALL_LOB as u64 {
             added.size
         } else {
@@ -69,7 +72,7 @@ impl Writer<'_> {
             size: content.len() as u64,
             new_bytes: 0,
         };
-        if content.is_empty() || self.has_lob(&id)? {
+        if content.is_empty() {
             return Ok(added);
         }
         let mut builder = ManifestBuilder::default();
@@ -87,6 +90,10 @@ impl Writer<'_> {
                 added.new_bytes += len as u64;
                 self.gather(chunk, bytes)?;
             }
+        }
+        // Its chunks were looked at all the same: one that was lost since is there again.
+        if self.has_lob(&id)? {
+            return Ok(added);
         }
         let (manifest, _) = builder.finish(id);
         self.journal()?.manifest(&manifest)?;
@@ -126,8 +133,7 @@ impl Writer<'_> {
             None => {
                 self.small.journals += 1;
                 let name = format!("journal-{:08}.pack", self.small.journals);
-                let path = self.stage()?.dir.join(name);
-                PackWriter::create(self.store.disk().clone(), &path)?
+                self.begin_pack(&name)?
             }
         };
         Ok(self.small.journal.insert(journal))
@@ -153,7 +159,7 @@ impl Writer<'_> {
             .small
             .journal
             .as_ref()
-            .is_some_and(|journal| journal.len() > PACK_SOFT)
+            .is_some_and(|journal| journal.len() > self.pack_soft)
         {
             self.small.published()?;
         }

@@ -1,0 +1,135 @@
+//! Runs: short pieces of work with a store, which crash and fail in all ways in other tests.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use lob_store::disk::SimDisk;
+use lob_store::{LobId, Result, Store};
+
+use super::noise;
+use super::witness::{ROOT, Witness, long};
+
+/// What a run is.
+pub type Run = fn(&SimDisk, &mut Witness) -> Result<()>;
+
+/// Every run with its name.
+pub const ALL: &[(&str, Run)] = &[
+    ("create", create),
+    ("add and finish", add_and_finish),
+    ("sync, publish and go on", sync_publish_and_go_on),
+    ("many packs", many_packs),
+    ("two writers", two_writers),
+    ("merge the index", merge_index),
+    ("receive", receive),
+];
+
+/// Makes a store.
+pub fn create(disk: &SimDisk, witness: &mut Witness) -> Result<()> {
+    witness.open(disk).map(drop)
+}
+
+/// The shortest piece of work that stores something.
+pub fn add_and_finish(disk: &SimDisk, witness: &mut Witness) -> Result<()> {
+    let store = witness.open(disk)?;
+    let mut writer = store.writer()?;
+    witness.add(disk, &mut writer, b"small")?;
+    witness.add(disk, &mut writer, &noise(1, 3000))?;
+    writer.finish()?;
+    witness.durable(disk);
+    Ok(())
+}
+
+/// Everything that a writer is told, between small and long lobs.
+pub fn sync_publish_and_go_on(disk: &SimDisk, witness: &mut Witness) -> Result<()> {
+    let store = witness.open(disk)?;
+    let mut writer = store.writer()?;
+    witness.add(disk, &mut writer, b"small")?;
+    witness.add(disk, &mut writer, &long(1))?;
+    witness.add(disk, &mut writer, &noise(2, 50_000))?;
+    writer.sync()?;
+    witness.durable(disk);
+    witness.add(disk, &mut writer, b"after the sync")?;
+    writer.publish()?;
+    witness.durable(disk);
+    witness.add(disk, &mut writer, b"after publishing")?;
+    witness.add(disk, &mut writer, b"small")?;
+    writer.finish()?;
+    witness.durable(disk);
+    Ok(())
+}
+
+/// Packs that are sealed and published in batches, as those of a long lob are.
+pub fn many_packs(disk: &SimDisk, witness: &mut Witness) -> Result<()> {
+    let store = witness.open(disk)?;
+    let mut writer = store.writer()?;
+    writer.set_pack_soft(400);
+    for n in 0..18 {
+        witness.add(disk, &mut writer, &noise(n, 300))?;
+        writer.sync()?;
+        witness.durable(disk);
+    }
+    writer.finish()?;
+    witness.durable(disk);
+    Ok(())
+}
+
+/// Two writers at once with some content in common, and a third that finds all of it there.
+pub fn two_writers(disk: &SimDisk, witness: &mut Witness) -> Result<()> {
+    let (first, second) = (witness.open(disk)?, witness.open(disk)?);
+    let (mut one, mut two) = (first.writer()?, second.writer()?);
+    witness.add(disk, &mut one, b"common")?;
+    witness.add(disk, &mut two, b"common")?;
+    witness.add(disk, &mut one, b"one")?;
+    witness.add(disk, &mut two, b"two")?;
+    two.sync()?;
+    one.finish()?;
+    two.finish()?;
+    witness.durable(disk);
+    let third = witness.open(disk)?;
+    let mut writer = third.writer()?;
+    for content in [b"common".as_slice(), b"one", b"three"] {
+        witness.add(disk, &mut writer, content)?;
+    }
+    writer.finish()?;
+    witness.durable(disk);
+    Ok(())
+}
+
+/// As many publications as make the index merge, twice.
+pub fn merge_index(disk: &SimDisk, witness: &mut Witness) -> Result<()> {
+    let store = witness.open(disk)?;
+    let mut writer = store.writer()?;
+    for n in 0..20u8 {
+        witness.add(disk, &mut writer, &[n; 20])?;
+        writer.publish()?;
+        witness.durable(disk);
+    }
+    writer.finish()
+}
+
+/// Lobs of another store, one of which is a list of chunks that has to be verified.
+pub fn receive(disk: &SimDisk, witness: &mut Witness) -> Result<()> {
+    let contents = [b"received".to_vec(), noise(1, 150_000)];
+    let other = Store::create(Arc::new(SimDisk::new()), Path::new("/other"))?;
+    let mut writer = other.writer()?;
+    for content in &contents {
+        let _ = writer.add(&mut content.as_slice(), &())?;
+        witness.expect(content);
+    }
+    writer.finish()?;
+
+    let store = Store::open_or_create(Arc::new(disk.clone()), Path::new(ROOT))?;
+    let mut writer = store.writer()?;
+    for content in &contents {
+        let manifest = other.manifest(&LobId::of(content))?.expect("it is there");
+        let ids: Vec<_> = manifest.named_chunks().iter().map(|(id, _)| *id).collect();
+        other.each_frame(&ids, &mut |frame| writer.add_frame(frame))?;
+        writer.add_manifest(&manifest)?;
+    }
+    writer.finish()?;
+    contents
+        .iter()
+        .for_each(|content| witness.received(content));
+    witness.durable(disk);
+    Ok(())
+}
