@@ -34,6 +34,14 @@ fn parse_hex(text: &str) -> Result<[u8; ID_LEN], BadId> {
     Ok(id)
 }
 
+/// 64 lower-case digits. Ids are in the paths of all packs: this is called often.
+fn hex(id: &[u8; ID_LEN]) -> String {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
+    id.iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
+}
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -80,7 +88,7 @@ macro_rules! id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                f.write_str(&hex(&self.0))
             }
         }
 

@@ -28,27 +28,27 @@ fn p1_a_store_that_is_being_made() {
 
 #[test]
 fn p2_add_and_finish() {
-    survives(runs::add_and_finish, 100, 100, 1000);
+    survives(runs::add_and_finish, 60, 150, 2000);
 }
 
 #[test]
 fn p2_sync_publish_and_go_on() {
-    survives(runs::sync_publish_and_go_on, 12, 100, 500);
+    survives(runs::sync_publish_and_go_on, 8, 150, 500);
 }
 
 #[test]
 fn p2_many_packs() {
-    survives(runs::many_packs, 12, 300, 500);
+    survives(runs::many_packs, 5, 700, 1000);
 }
 
 #[test]
 fn p2_two_writers() {
-    survives(runs::two_writers, 12, 300, 500);
+    survives(runs::two_writers, 20, 300, 1000);
 }
 
 #[test]
 fn p2_merges_of_the_index() {
-    survives(runs::merge_index, 12, 300, 500);
+    survives(runs::merge_index, 5, 700, 1000);
 }
 
 #[test]

@@ -106,10 +106,12 @@ impl Store {
             }
             order.push(at);
         }
-        let frames: Result<_> = groups
-            .par_iter()
-            .map(|group| self.decode_group(group).map(Decoded::shrunk))
-            .collect();
+        let decode = |group: &Group| self.decode_group(group).map(Decoded::shrunk);
+        let frames: Result<_> = match groups.as_slice() {
+            // Most lobs are small: one frame is not worth waking another core.
+            [group] => decode(group).map(|frame| vec![frame]),
+            groups => groups.par_iter().map(decode).collect(),
+        };
         Ok(Window {
             frames: frames?,
             order,

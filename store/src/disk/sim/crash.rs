@@ -59,13 +59,15 @@ pub(super) fn crashes(state: &State, at: usize, most: usize) -> Vec<Crash> {
         .collect();
     let mut seen = HashSet::new();
     let mut found = Vec::new();
-    for (names, bytes) in choices(state.pending_names(), &mut random) {
+    let count = state.pending_names();
+    for (subset, bytes) in choices(count, &mut random) {
         if found.len() >= most {
             break;
         }
         if dirty.is_empty() && !matches!(bytes, Fate::Same(0)) {
             continue;
         }
+        let names = subset.names(count);
         let remains: Vec<_> = dirty
             .iter()
             .map(|(inode, remains)| (*inode, bytes.pick(*inode, remains)))
@@ -97,28 +99,55 @@ impl Fate {
     }
 }
 
+/// A subset of the pending names, in the order in which they came to pend.
+#[derive(Debug, Clone, Copy)]
+enum Subset {
+    None,
+    All,
+    /// The first so many.
+    First(usize),
+    AllBut(usize),
+    Just(usize),
+    /// Those of the bits that are set.
+    Bits(usize),
+    Random(u64),
+}
+
+impl Subset {
+    /// For each of `count` names whether it is in the subset.
+    fn names(self, count: usize) -> Vec<bool> {
+        let mut random = Random(match self {
+            Subset::Random(seed) => seed,
+            _ => 0,
+        });
+        let mut holds = |i| match self {
+            Subset::None => false,
+            Subset::All => true,
+            Subset::First(many) => i < many,
+            Subset::AllBut(one) => i != one,
+            Subset::Just(one) => i == one,
+            Subset::Bits(set) => set >> i & 1 == 1,
+            Subset::Random(_) => random.below(2) == 1,
+        };
+        (0..count).map(&mut holds).collect()
+    }
+}
+
 /// Combinations of subsets of `count` pending names with fates of the bytes, the telling ones first.
-fn choices(count: usize, random: &mut Random) -> Vec<(Vec<bool>, Fate)> {
-    let mut subsets = vec![vec![false; count], vec![true; count]];
+fn choices(count: usize, random: &mut Random) -> Vec<(Subset, Fate)> {
+    let mut subsets = vec![Subset::None, Subset::All];
     for one in 0..count {
-        // The names in order up to a point, all but one, and just one.
-        subsets.push((0..count).map(|i| i < one).collect());
-        subsets.push((0..count).map(|i| i != one).collect());
-        subsets.push((0..count).map(|i| i == one).collect());
+        subsets.extend([Subset::First(one), Subset::AllBut(one), Subset::Just(one)]);
     }
     let telling = subsets.len();
     if count <= ALL_SUBSETS {
-        subsets.extend(
-            (0..1_usize << count).map(|set| (0..count).map(|i| set >> i & 1 == 1).collect()),
-        );
+        subsets.extend((0..1 << count).map(Subset::Bits));
     } else {
-        subsets.extend(
-            (0..1 << ALL_SUBSETS).map(|_| (0..count).map(|_| random.below(2) == 1).collect()),
-        );
+        subsets.extend((0..1 << ALL_SUBSETS).map(|_| Subset::Random(random.next())));
     }
     let mut choices = Vec::new();
     for subset in subsets {
-        choices.extend((0..SAME_FATES).map(|index| (subset.clone(), Fate::Same(index))));
+        choices.extend((0..SAME_FATES).map(|index| (subset, Fate::Same(index))));
         choices.push((subset, Fate::Mixed(random.next())));
     }
     // The first two stay the first. The others are mixed, so that a small sample is not all about
