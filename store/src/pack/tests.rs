@@ -12,7 +12,7 @@ use crate::manifest::{Manifest, Parts};
 
 /// A pack of two frames and a lob, sealed in `dir`; the bytes of the pack and of its table.
 fn sealed(dir: &Path) -> (Vec<u8>, Vec<u8>) {
-    let mut pack = PackWriter::create(Arc::new(OsDisk), &dir.join("one.pack")).expect("creates");
+    let mut pack = PackWriter::create(Arc::new(OsDisk), &dir.join("one.pack"), 0).expect("creates");
     let parts = [b"first".as_slice(), &[b'x'; 3000]];
     let chunks: Vec<_> = parts
         .iter()
