@@ -1,6 +1,7 @@
 //! Branches, tags and HEAD.
 
 use std::collections::HashMap;
+use std::fs;
 use std::io::{self, BufRead, Read};
 
 use super::command::Git;
@@ -89,6 +90,21 @@ impl Head {
                 what: "that HEAD is neither a branch nor a commit".into(),
             }),
         }
+    }
+
+    /// The commit of HEAD where it is on no branch. Starts no process where HEAD's file says that
+    /// it is on one.
+    pub fn detached(repo: &Repo) -> Result<Option<Oid>> {
+        let file = fs::read(repo.git_dir().join("HEAD")).unwrap_or_default();
+        // Where refs are in tables, the file names a branch that can't be.
+        let branch = file.strip_prefix(b"ref: refs/heads/");
+        if branch.is_some_and(|name| !name.starts_with(b".")) {
+            return Ok(None);
+        }
+        Ok(match Head::read(repo)? {
+            Head::Detached { oid } => Some(oid),
+            Head::Branch { .. } | Head::Unborn { .. } => None,
+        })
     }
 
     /// The commit; `None` before the first.
@@ -254,9 +270,11 @@ mod tests {
         fixture.commit("first");
         let oid = id(&fixture, "HEAD");
         assert_eq!(Head::read(&repo).unwrap(), Head::Branch { name, oid });
+        assert_eq!(Head::detached(&repo).unwrap(), None);
         fixture.run(&["checkout", "-q", "--detach"]);
         let head = Head::read(&repo).unwrap();
         assert_eq!(head, Head::Detached { oid });
+        assert_eq!(Head::detached(&repo).unwrap(), Some(oid));
         assert_eq!((head.branch(), head.oid()), (None, Some(oid)));
     }
 

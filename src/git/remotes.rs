@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::command::operand;
+use super::config::Config;
 use super::error::Result;
 use super::path::path_buf;
 use super::refs::Head;
@@ -50,6 +51,10 @@ pub fn default_remote(repo: &Repo, direction: Direction) -> Result<Option<String
         return Ok(Some(name.clone()));
     }
     let config = repo.config()?;
+    let fallback = fallback(repo)?;
+    if follows_none(config, fallback.as_deref()) {
+        return Ok(fallback);
+    }
     let head = Head::read(repo)?;
     let branch = head.branch().map(String::from_utf8_lossy);
     let of_branch = |variable: &str| match &branch {
@@ -67,6 +72,11 @@ pub fn default_remote(repo: &Repo, direction: Direction) -> Result<Option<String
     if let Some(name) = candidates.next() {
         return Ok(Some(name.to_string()));
     }
+    Ok(fallback)
+}
+
+/// `origin`, else the only remote.
+fn fallback(repo: &Repo) -> Result<Option<String>> {
     let mut names = names(repo)?;
     if let Some(at) = names.iter().position(|name| name == "origin") {
         return Ok(Some(names.swap_remove(at)));
@@ -75,11 +85,27 @@ pub fn default_remote(repo: &Repo, direction: Direction) -> Result<Option<String
     Ok(only)
 }
 
+/// Whether no branch has another remote than the fallback: then it doesn't matter where HEAD is.
+fn follows_none(config: &Config, fallback: Option<&str>) -> bool {
+    config.keys().all(|key| {
+        let of_branch = key.starts_with(b"branch.")
+            && (key.ends_with(b".remote") || key.ends_with(b".pushremote"));
+        if !of_branch && key != b"remote.pushdefault" {
+            return true;
+        }
+        let value = config.get(key).unwrap_or_default();
+        value == b"." || Some(value) == fallback.map(str::as_bytes)
+    })
+}
+
 /// The URL of a remote as git uses it, `url.<base>.insteadOf` applied. What is no remote's name is
 /// taken for a URL.
 pub fn url(repo: &Repo, remote: &str, direction: Direction) -> Result<Vec<u8>> {
     let git = repo.git();
     let known = names(repo)?.iter().any(|name| name == remote);
+    if let Some(plain) = plain_url(repo.config()?, remote).filter(|_| known) {
+        return Ok(plain);
+    }
     match direction {
         Direction::Push if known => {
             git.line(["remote", "get-url", "--push", "--", operand(remote)?])
@@ -87,6 +113,20 @@ pub fn url(repo: &Repo, remote: &str, direction: Direction) -> Result<Vec<u8>> {
         // Contacts nobody: it only prints.
         _ => git.line(["ls-remote", "--get-url", "--", operand(remote)?]),
     }
+}
+
+/// The URL of a remote that no other setting can change.
+fn plain_url(config: &Config, remote: &str) -> Option<Vec<u8>> {
+    if config.keys().any(|key| key.starts_with(b"url.")) {
+        return None;
+    }
+    if config.get(format!("remote.{remote}.pushUrl")).is_some() {
+        return None;
+    }
+    let key = format!("remote.{remote}.url");
+    let mut urls = config.get_all(&key);
+    let url = urls.next().filter(|url| !url.is_empty())?;
+    urls.next().is_none().then(|| url.to_vec())
 }
 
 /// Where the store of a remote is, which is named or given as a URL.

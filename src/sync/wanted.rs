@@ -99,7 +99,7 @@ pub fn committed(repo: &Repo, tips: &[Oid], known: &[Oid]) -> Result<Vec<Want>> 
 /// What all refs and HEAD reference, those of remotes too.
 pub fn everywhere(repo: &Repo) -> Result<Vec<Want>> {
     let mut tips: Vec<Oid> = refs::list(repo, &[])?.iter().map(|one| one.oid).collect();
-    tips.extend(Head::read(repo)?.oid());
+    tips.extend(Head::detached(repo)?);
     committed(repo, &tips, &[])
 }
 
@@ -137,7 +137,7 @@ pub fn tips(repo: &Repo) -> Result<Vec<Oid>> {
         .into_iter()
         .map(|one| one.oid)
         .collect();
-    tips.extend(Head::read(repo)?.oid());
+    tips.extend(Head::detached(repo)?);
     tips.sort_unstable();
     tips.dedup();
     Ok(tips)
