@@ -29,12 +29,13 @@ pub(super) fn run(ui: &Ui, remote: &OsStr, url: &OsStr) -> Outcome {
     let job = push::before_refs(&local, &name, &url, &lines, &waiting(ui))
         .because(format_args!("the push to {name} was stopped"))?;
     match job {
-        Some(job) if !job.plan().is_empty() => carry_out(ui, &local, job, &How::default()),
-        Some(mut job) => {
-            // Writes down that the remote has all of it.
-            job.run(&Pace::unlimited(), &())?;
-            Ok(Exit::Done)
+        Some(job) if !job.plan().is_empty() || !job.plan().missing.is_empty() => {
+            // What is missing is missing there already; to stop git would bring nothing back.
+            let _ = carry_out(ui, &local, job, &How::default())?;
         }
-        None => Ok(Exit::Done),
+        // Writes down that the remote has all of it.
+        Some(mut job) => drop(job.run(&Pace::unlimited(), &())?),
+        None => {}
     }
+    Ok(Exit::Done)
 }

@@ -11,7 +11,7 @@ use std::io;
 use lob_store::{Cursor, StoreId};
 
 use super::state::State;
-use crate::git::Oid;
+use crate::git::{Oid, Repo};
 
 /// Most tips that are kept; the oldest go first.
 const TIPS_MAX: usize = 1 << 17;
@@ -21,36 +21,62 @@ const HEADING: &str = "lob ledger 1";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ledger {
     store: StoreId,
+    horizon: Horizon,
     cursor: Cursor,
     /// Oldest first.
     tips: Vec<Oid>,
     known: HashSet<Oid>,
 }
 
+/// Where the history of this repository begins: everywhere in a full clone, elsewhere in a shallow
+/// one. What a ledger says of commits it says of their history too, as far as it was here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Horizon(Option<blake3::Hash>);
+
+impl Horizon {
+    /// That of a repository, from the file in which git keeps it.
+    pub fn of(repo: &Repo) -> Horizon {
+        let file = std::fs::read(repo.common_dir().join("shallow"));
+        let cut = file.ok().filter(|commits| !commits.is_empty());
+        Horizon(cut.map(|commits| blake3::hash(&commits)))
+    }
+}
+
+impl std::fmt::Display for Horizon {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(hash) => write!(f, "{}", hash.to_hex()),
+            None => f.write_str("none"),
+        }
+    }
+}
+
 impl Ledger {
     /// An empty ledger.
-    pub fn new(store: StoreId) -> Ledger {
+    pub fn new(store: StoreId, horizon: Horizon) -> Ledger {
         Ledger {
             store,
+            horizon,
             cursor: Cursor::default(),
             tips: Vec::new(),
             known: HashSet::new(),
         }
     }
 
-    /// The ledger of `store`; an empty one where there is none that is whole.
-    pub fn load(state: &State, store: StoreId) -> Ledger {
+    /// The ledger of `store`; an empty one where there is none that is whole, or where it speaks of
+    /// a history that ended elsewhere.
+    pub fn load(state: &State, store: StoreId, horizon: Horizon) -> Ledger {
         state
             .read(&file_name(store))
-            .and_then(|text| parse(&text, store))
-            .unwrap_or_else(|| Ledger::new(store))
+            .and_then(|text| parse(&text, store, horizon))
+            .unwrap_or_else(|| Ledger::new(store, horizon))
     }
 
     /// Writes it down.
     pub fn save(&self, state: &State) -> io::Result<()> {
         let mut lines = format!(
-            "{HEADING}\nstore {}\ncursor {} ",
-            self.store, self.cursor.seq
+            "{HEADING}\nstore {}\nhorizon {}\ncursor {} ",
+            self.store, self.horizon, self.cursor.seq
         );
         for byte in self.cursor.hash {
             // Writing to a String does not fail.
@@ -111,9 +137,12 @@ fn file_name(store: StoreId) -> String {
     format!("ledger-{store}")
 }
 
-fn parse(text: &str, store: StoreId) -> Option<Ledger> {
+fn parse(text: &str, store: StoreId, horizon: Horizon) -> Option<Ledger> {
     let mut lines = text.lines();
-    if lines.next()? != HEADING || lines.next()?.strip_prefix("store ")? != store.to_string() {
+    if lines.next()? != HEADING
+        || lines.next()?.strip_prefix("store ")? != store.to_string()
+        || lines.next()?.strip_prefix("horizon ")? != horizon.to_string()
+    {
         return None;
     }
     let (seq, hash) = lines.next()?.strip_prefix("cursor ")?.split_once(' ')?;
@@ -126,6 +155,7 @@ fn parse(text: &str, store: StoreId) -> Option<Ledger> {
         .collect::<Option<Vec<Oid>>>()?;
     Some(Ledger {
         store,
+        horizon,
         cursor,
         known: tips.iter().copied().collect(),
         tips,
@@ -147,6 +177,8 @@ mod tests {
         }
     }
 
+    const WHOLE: Horizon = Horizon(None);
+
     fn store() -> StoreId {
         StoreId::from_bytes([7; 32])
     }
@@ -155,35 +187,47 @@ mod tests {
     fn it_comes_back_as_it_was_written() {
         let dir = tempfile::tempdir().unwrap();
         let state = State::of(dir.path());
-        let mut ledger = Ledger::load(&state, store());
-        assert_eq!(ledger, Ledger::new(store()));
+        let mut ledger = Ledger::load(&state, store(), WHOLE);
+        assert_eq!(ledger, Ledger::new(store(), WHOLE));
         ledger.record(&[oid(1), oid(2)], &HashSet::new(), cursor(3, 9));
         ledger.save(&state).unwrap();
-        assert_eq!(Ledger::load(&state, store()), ledger);
+        assert_eq!(Ledger::load(&state, store(), WHOLE), ledger);
+        let shallow = Horizon(Some(blake3::hash(b"x")));
+        let unknown = Ledger::new(store(), shallow);
+        assert_eq!(Ledger::load(&state, store(), shallow), unknown);
         let other = StoreId::from_bytes([8; 32]);
-        assert_eq!(Ledger::load(&state, other), Ledger::new(other));
+        assert_eq!(
+            Ledger::load(&state, other, WHOLE),
+            Ledger::new(other, WHOLE)
+        );
     }
 
     #[test]
     fn damage_is_an_empty_ledger() {
         let dir = tempfile::tempdir().unwrap();
         let state = State::of(dir.path());
-        let mut ledger = Ledger::new(store());
+        let mut ledger = Ledger::new(store(), WHOLE);
         ledger.record(&[oid(1)], &HashSet::new(), cursor(3, 9));
         ledger.save(&state).unwrap();
         let path = dir.path().join("state").join(file_name(store()));
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, text.replace("tip 01", "tip 02")).unwrap();
-        assert_eq!(Ledger::load(&state, store()), Ledger::new(store()));
+        assert_eq!(
+            Ledger::load(&state, store(), WHOLE),
+            Ledger::new(store(), WHOLE)
+        );
         for lines in ["", "lob ledger 2\n", "lob ledger 1\nstore x\n"] {
             state.write(&file_name(store()), lines).unwrap();
-            assert_eq!(Ledger::load(&state, store()), Ledger::new(store()));
+            assert_eq!(
+                Ledger::load(&state, store(), WHOLE),
+                Ledger::new(store(), WHOLE)
+            );
         }
     }
 
     #[test]
     fn a_descendant_takes_the_place_of_what_it_covers() {
-        let mut ledger = Ledger::new(store());
+        let mut ledger = Ledger::new(store(), WHOLE);
         ledger.record(&[oid(1), oid(2)], &HashSet::new(), cursor(1, 1));
         ledger.record(&[oid(3), oid(3)], &HashSet::from([oid(1)]), cursor(2, 2));
         assert_eq!(ledger.tips(), [oid(2), oid(3)]);
@@ -192,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_store_that_went_backwards_is_known_to_hold_nothing() {
-        let mut start = Ledger::new(store());
+        let mut start = Ledger::new(store(), WHOLE);
         start.record(&[oid(1)], &HashSet::new(), cursor(5, 1));
         for (now, forgets) in [
             (cursor(5, 1), false),

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use lob_store::{Cursor, LobInfo, StoreId};
+use lob_store::{Cursor, LobId, LobInfo, StoreId};
 
 use super::error::{Error, Result};
 use super::job::{Job, Link};
-use super::ledger::Ledger;
+use super::ledger::{Horizon, Ledger};
 use super::local::Local;
 use super::plan::{Direction, Plan, Planner};
 use super::state::State;
@@ -39,6 +39,9 @@ pub fn committed<'a>(
     let remote = link.remote.as_ref();
     let mut now = self::ledger(local, remote.store_id());
     let forgotten = now.meet(remote.cursor()?);
+    if forgotten && !dry {
+        save(local, &now)?;
+    }
     let known = !forgotten
         && ledger
             .as_ref()
@@ -56,7 +59,8 @@ pub fn committed<'a>(
 /// pre-push hook, `LOCAL-REF LOCAL-OID REMOTE-REF REMOTE-OID` each, where an id of zeros deletes.
 ///
 /// # Errors
-/// [`Error::Unsendable`] where a lob is on neither side: then the refs must not go either.
+/// [`Error::Unsendable`] where a lob of a new commit is on neither side: then the refs must not go
+/// either.
 pub fn before_refs<'a>(
     local: &'a Local,
     name: &str,
@@ -80,28 +84,33 @@ pub fn before_refs<'a>(
     let target = match Target::of(local.repo(), name, url) {
         Ok(target) => target,
         // Where no store can be, only a push of pointers is wrong.
-        Err(error) => {
-            return without_store(local, name, &tips).and_then(|lobs| match lobs {
-                true => Err(error),
-                false => Ok(None),
-            });
-        }
+        Err(_) if news(local, name, &tips)?.is_empty() => return Ok(None),
+        Err(error) => return Err(error),
     };
-    let job = committed(local, target, tips, false, waiting)?;
-    match job.plan().missing.as_slice() {
+    let job = committed(local, target, tips.clone(), false, waiting)?;
+    let mut missing = job.plan().missing.clone();
+    if !missing.is_empty() {
+        // What went without its lobs before is there already, and stopping would help nobody.
+        let new: HashSet<LobId> = news(local, name, &tips)?
+            .iter()
+            .map(|want| want.id)
+            .collect();
+        missing.retain(|missing| new.contains(&missing.want.id));
+    }
+    match missing.as_slice() {
         [] => Ok(Some(job)),
         missing => Err(Error::unsendable(missing)),
     }
 }
 
-/// Whether pointers would be pushed that git's last news of the remote do not have there.
-fn without_store(local: &Local, name: &str, tips: &[Oid]) -> Result<bool> {
+/// What `tips` reference and no branch of the remote had when git last heard of it.
+fn news(local: &Local, name: &str, tips: &[Oid]) -> Result<Vec<Want>> {
     let prefix = format!("refs/remotes/{name}");
     let known: Vec<Oid> = refs::list(local.repo(), &[&prefix])?
         .iter()
         .map(|one| one.oid)
         .collect();
-    Ok(!wanted::committed(local.repo(), tips, &known)?.is_empty())
+    wanted::committed(local.repo(), tips, &known)
 }
 
 fn local_oid(line: &[u8]) -> Option<Oid> {
@@ -157,10 +166,13 @@ pub(super) fn learn(
     ledger.meet(now);
     let covered = covered(local, tips, ledger.tips())?;
     ledger.record(tips, &covered, now);
+    save(local, &ledger)
+}
+
+fn save(local: &Local, ledger: &Ledger) -> Result<()> {
     let dir = local.repo().lob_dir();
-    ledger
-        .save(&State::of(&dir))
-        .map_err(Error::state(&dir.join("state")))
+    let saved = ledger.save(&State::of(&dir));
+    saved.map_err(Error::state(&dir.join("state")))
 }
 
 /// Those of `old` that are direct ancestors of what `tips` added to them: `git rev-list` prints
@@ -185,5 +197,6 @@ fn covered(local: &Local, tips: &[Oid], old: &[Oid]) -> Result<HashSet<Oid>> {
 }
 
 pub(super) fn ledger(local: &Local, store: StoreId) -> Ledger {
-    Ledger::load(&State::of(&local.repo().lob_dir()), store)
+    let state = State::of(&local.repo().lob_dir());
+    Ledger::load(&state, store, Horizon::of(local.repo()))
 }

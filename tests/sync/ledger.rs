@@ -121,11 +121,19 @@ fn a_push_of_lobs_that_nobody_has_is_stopped_until_they_are_found() {
     // Nothing was written down as complete.
     let said = work.try_lob(&["push"]).fails(3);
     assert!(said.contains("lost.bin"), "{said}");
+    // What went without it does not stop what comes later.
+    work.git(&["push", "-q", "--no-verify", "origin", "main"]);
+    let later = keep(&work, "later.bin", b"later");
+    work.commit("second");
+    let said = work.try_git(&["push", "-q", "origin", "main"]).ok_stderr();
+    assert!(said.contains("lost.bin: neither here nor there"), "{said}");
+    assert!(holds(&remote_store(&origin), later));
     // Somebody else pushes it.
     let other = clone(&world, &origin, "other");
     add(&other, b"lost");
     other.lob(&["sync", "--mode", "complete", "--push"]);
-    work.git(&["push", "-q", "origin", "main"]);
+    let said = work.try_lob(&["push"]).ok_stderr();
+    assert_eq!(said, "nothing to push to origin\n");
 }
 
 #[test]
