@@ -158,6 +158,19 @@ fn patterns_are_tracked_listed_and_untracked() {
 }
 
 #[test]
+fn the_last_pattern_holds_no_more_though_git_has_its_file() {
+    let world = World::new();
+    let repo = world.init("repo");
+    repo.lob(&["track", "*.bin"]);
+    repo.git(&["add", "."]);
+    repo.lob(&["untrack", "*.bin"]);
+    assert_eq!(attributes(&repo), "");
+    repo.git(&["add", "--renormalize", "."]);
+    let check = ["check-attr", "--cached", "filter", "--", "a.bin"];
+    assert!(repo.git(&check).ends_with("filter: unspecified\n"));
+}
+
+#[test]
 fn a_pattern_for_everything_leaves_gits_own_files_to_git() {
     let world = World::new();
     let repo = world.init("repo");

@@ -32,7 +32,8 @@ pub(super) struct Args {
 pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
     let repo = Repo::discover(Path::new("."))?;
     repo.need_work_tree()?;
-    let mut file = Attributes::open(&std::env::current_dir()?)?;
+    let here = std::env::current_dir()?;
+    let mut file = Attributes::open(&here)?;
     let patterns = patterns(&args.patterns, args.literal);
     for pattern in &patterns {
         if !file.untrack(pattern) {
@@ -44,7 +45,11 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
         false => "no longer tracking",
     };
     if !args.dry_run {
-        file.save()?;
+        let is_known = ["ls-files", "--error-unmatch", "--", attributes::FILE];
+        match repo.git().clone().in_dir(&here).status(is_known)? {
+            0 => file.save_empty()?,
+            _ => file.save()?,
+        }
     }
     for pattern in &patterns {
         ui.say(format_args!("{done} {}", escape::path(pattern)));

@@ -101,7 +101,7 @@ impl Attributes {
     /// Writes the file at once; one that became empty is removed.
     pub fn save(&self) -> Result<()> {
         if !self.text.is_empty() {
-            return rewrite::write(&self.path, &self.text, false);
+            return self.save_empty();
         }
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -109,6 +109,12 @@ impl Attributes {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Writes the file at once, also an empty one: where a file that git has is gone, the patterns
+    /// that git has of it still hold.
+    pub fn save_empty(&self) -> Result<()> {
+        rewrite::write(&self.path, &self.text, false)
     }
 
     /// Adds a line at the end, with the file's own line ending.
