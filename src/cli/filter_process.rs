@@ -102,12 +102,24 @@ pub(super) fn tell(summary: &Summary, ui: &Ui) {
     }
     if summary.missing.count > 0 {
         let files = listed(&summary.missing);
-        ui.warn(format_args!(
-            "the content of {files} can't be had now; pointers are in place"
-        ));
+        match summary.fetch {
+            Some(_) => ui.warn(format_args!(
+                "the content of {files} can't be had now; pointers are in place"
+            )),
+            None => ui.warn(format_args!(
+                "no remote has the content of {files}; pointers are in place"
+            )),
+        }
     }
     if summary.missing.count + summary.failed.len() > 0 {
         ui.hint("`lob sync --mode fixup` replaces them as soon as the content can be had");
+    }
+    if summary.uncached.count > 0 {
+        let files = listed(&summary.uncached);
+        ui.say(format_args!(
+            "left {files} as pointers: the content is not here, and lob.smudge is cached"
+        ));
+        ui.hint("`lob pull` gets it");
     }
     if summary.lfs.count > 0 {
         let files = listed(&summary.lfs);

@@ -72,6 +72,8 @@ pub struct Summary {
     pub missing: Paths,
     /// Files that stay pointers for another reason, each with it.
     pub failed: Vec<(Vec<u8>, String)>,
+    /// Files that stay pointers as nothing is to be fetched.
+    pub uncached: Paths,
     /// Files that are pointers of Git LFS.
     pub lfs: Paths,
     /// Files that are pointers of git-lob 2015.

@@ -65,7 +65,14 @@ fn p12_a_checkout_without_the_content_leaves_pointers_that_fixup_replaces() {
     work.git(&["push", "-q", "origin", "main"]);
     let (far, aside) = (origin.path().join("lob"), origin.path().join("aside"));
     fs::rename(&far, &aside).unwrap();
-    let clone = world.clone_of(&origin, "clone");
+    let url = origin.path().to_str().unwrap();
+    let said = run(
+        world.command("git").args(["clone", "-q", url, "clone"]),
+        b"",
+    );
+    let what = "no remote has the content of 2 files (a.bin, b.bin)";
+    assert!(said.success && said.stderr.contains(what), "{said:?}");
+    let clone = world.repo("clone");
     assert!(clone.read("a.bin").starts_with(b"version git-lob/2\n"));
     clone.assert_clean();
     fs::rename(&aside, &far).unwrap();
@@ -75,4 +82,30 @@ fn p12_a_checkout_without_the_content_leaves_pointers_that_fixup_replaces() {
     assert_eq!(clone.read("b.bin"), b"mine");
     let status = clone.git(&["status", "--porcelain"]);
     assert_eq!(status, " M b.bin\n");
+}
+
+#[test]
+fn what_is_not_to_be_fetched_stays_a_pointer_and_is_no_trouble() {
+    let (world, origin, work) = filtered();
+    work.write("a.bin", noise(1, 5000));
+    work.write("b.bin", noise(2, 5000));
+    work.commit("first");
+    work.git(&["push", "-q", "origin", "main"]);
+    let clone = |name, setting| {
+        let url = origin.path().to_str().unwrap();
+        let args = ["clone", "-q", "-c", setting, url, name];
+        let said = run(world.command("git").args(args), b"");
+        assert!(said.success, "{said:?}");
+        assert!(!said.stderr.contains("warning"), "{said:?}");
+        let clone = world.repo(name);
+        clone.assert_clean();
+        assert!(clone.read("b.bin").starts_with(b"version git-lob/2\n"));
+        (clone, said.stderr)
+    };
+    let (without, said) = clone("without", "lob.fetchExclude=/b*");
+    assert!(!said.contains("b.bin"), "{said}");
+    assert_eq!(without.read("a.bin"), work.read("a.bin"));
+    let (_, said) = clone("cached", "lob.smudge=cached");
+    let left = "left 2 files (a.bin, b.bin) as pointers: the content is not here";
+    assert!(said.contains(left) && said.contains("lob pull"), "{said}");
 }

@@ -67,6 +67,10 @@ impl<'a> Converter<'a> {
                 pointer(lob)
             }
             Ok(Decision::Pointer) => pointer(lob),
+            Ok(Decision::Uncached) => {
+                self.summary.uncached.add(&request.path);
+                pointer(lob)
+            }
             Ok(Decision::Missing) => {
                 self.summary.missing.add(&request.path);
                 pointer(lob)
@@ -83,20 +87,21 @@ impl<'a> Converter<'a> {
         // A path that comes up again, in a rebase for example, is another file now.
         self.populate.remove(&request.path);
         let rules = self.rules()?;
-        let may_fetch = match rules.settings.smudge {
+        let lacking = match rules.settings.smudge {
             Pointer => return Ok(Decision::Pointer),
-            Cached => false,
-            Fetch => rules.patterns.wants(&request.path),
+            _ if !rules.patterns.wants(&request.path) => Some(Decision::Pointer),
+            Cached => Some(Decision::Uncached),
+            Fetch => None,
         };
         let large = rules.populate.is_some_and(|least| lob.size >= least);
         let populate = large && request.can_delay && self.may_populate();
         let here = self.find(lob)?;
-        Ok(match (here, may_fetch) {
-            (false, false) => Decision::Missing,
+        Ok(match (here, lacking) {
+            (false, Some(decision)) => decision,
             _ if populate => Decision::Populate,
             (true, _) => Decision::Give,
-            (false, true) if request.can_delay => Decision::Delay,
-            (false, true) => {
+            (false, None) if request.can_delay => Decision::Delay,
+            (false, None) => {
                 self.fetch(&[lob]);
                 match self.find(lob)? {
                     true => Decision::Give,
@@ -220,6 +225,8 @@ enum Decision {
     Populate,
     /// The pointer, as the user wants it.
     Pointer,
+    /// The pointer, as only what is here is to be used.
+    Uncached,
     /// The pointer, as the content can't be had.
     Missing,
 }
