@@ -174,6 +174,8 @@ fn a_dry_run_prints_what_the_run_then_does_and_changes_nothing() {
         assert_eq!(plan[field], summary[field], "{field}");
     }
     assert!(lobs.iter().all(|lob| holds(&remote_store(&origin), *lob)));
+    let nothing = work.try_lob(&["push", "--dry-run"]);
+    assert_eq!(nothing.stderr, "nothing to push to origin\n");
 }
 
 #[test]

@@ -117,12 +117,15 @@ fn show(ui: &Ui, mut job: Job<'_>) -> Outcome {
             missing: plan.missing.len(),
         },
     )?;
-    ui.say(format_args!(
-        "would {direction} {}; not there yet: {} in {}",
-        lobs(plan.lobs.len() as u64, plan.size()),
-        Size(cost.bytes),
-        count(cost.chunks, "chunk"),
-    ));
+    match plan.is_empty() {
+        true => say_nothing(ui, &job),
+        false => ui.say(format_args!(
+            "would {direction} {}; not there yet: {} in {}",
+            lobs(plan.lobs.len() as u64, plan.size()),
+            Size(cost.bytes),
+            count(cost.chunks, "chunk"),
+        )),
+    }
     for want in &plan.lobs {
         list(ui, plan, want)?;
     }
@@ -212,17 +215,12 @@ fn tell(ui: &Ui, job: &Job<'_>, report: &Report) -> Result<(), Failure> {
 }
 
 fn nothing(ui: &Ui, job: &Job<'_>) -> Result<(), Failure> {
-    let name = &job.target().name;
-    let direction = job.plan().direction;
-    match direction {
-        Direction::Push => ui.say(format_args!("nothing to push to {name}")),
-        Direction::Pull => ui.say(format_args!("nothing to fetch from {name}")),
-    }
+    say_nothing(ui, job);
     ui.event(
         "summary",
         Summary {
-            direction: direction.name(),
-            remote: name,
+            direction: job.plan().direction.name(),
+            remote: &job.target().name,
             place: job.target().describe(),
             lobs: 0,
             size: 0,
@@ -234,6 +232,14 @@ fn nothing(ui: &Ui, job: &Job<'_>) -> Result<(), Failure> {
             missing: job.plan().missing.len(),
         },
     )
+}
+
+fn say_nothing(ui: &Ui, job: &Job<'_>) {
+    let name = &job.target().name;
+    match job.plan().direction {
+        Direction::Push => ui.say(format_args!("nothing to push to {name}")),
+        Direction::Pull => ui.say(format_args!("nothing to fetch from {name}")),
+    }
 }
 
 fn tell_missing(ui: &Ui, missing: &[Missing]) -> Outcome {
