@@ -236,6 +236,10 @@ fn doctor_names_the_remedy_and_is_content_after_it() {
     );
     assert!(stdout.contains("-> lob install"), "{stdout}");
     run.fails(3);
+    let quiet = repo.try_lob(&["doctor", "--quiet"]).stdout;
+    let quiet = String::from_utf8(quiet).unwrap();
+    assert!(quiet.starts_with("WRONG filter"), "{quiet}");
+    assert!(!quiet.contains("\nok "), "{quiet}");
     repo.lob(&["install"]);
     repo.lob(&["init"]);
     repo.lob(&["track", "*.bin"]);

@@ -15,8 +15,8 @@ use crate::ui::{Exit, Failure, Ui, escape};
 /// Check that everything is in place
 ///
 /// Looks at git, the filter, the hooks, the remotes, the store, the disk and .gitattributes, and names
-/// the remedy for whatever is wrong. Changes nothing. Exits with 3 if something is wrong.
-/// With --json: one event "finding" for each line, with "check", "state" (ok, note or wrong),
+/// the remedy for whatever is wrong. Changes nothing. Exits with 3 if something is wrong. With
+/// --quiet only that is printed. With --json: one event "finding" for each line, with "check", "state" (ok, note or wrong),
 /// "message" and "remedy".
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -129,6 +129,9 @@ fn report(findings: &[Finding], ui: &Ui) -> Outcome {
 fn print(finding: &Finding, ui: &Ui) -> Result<(), Failure> {
     if ui.is_json() {
         return ui.record("finding", finding);
+    }
+    if ui.is_quiet() && finding.state != State::Wrong {
+        return Ok(());
     }
     let state = match finding.state {
         State::Ok => "ok",

@@ -33,7 +33,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
         }
     }
     match unset_filter(&git, args.scope)? {
-        0 => ui.say(format_args!("git does not know lob, {whom}")),
+        0 => ui.say(format_args!("nothing of lob is set in git {whom}")),
         _ => ui.say(format_args!("git no longer knows lob, {whom}")),
     }
     Ok(Exit::Done)
