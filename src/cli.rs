@@ -22,6 +22,7 @@ mod push;
 #[cfg(test)]
 mod reference;
 mod smudge;
+mod status;
 mod sync;
 mod track;
 mod transfer;
@@ -93,19 +94,19 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Install(install::Args),
-    Uninstall(uninstall::Args),
     Init(init::Args),
     Track(track::Args),
     Untrack(untrack::Args),
-    Checkout(checkout::Args),
+    Status(status::Args),
     LsFiles(ls_files::Args),
     Sync(sync::Args),
     Push(push::Args),
     Fetch(fetch::Args),
     Pull(pull::Args),
     Prefetch(prefetch::Args),
-    Hook(hook::Args),
+    Checkout(checkout::Args),
+    Install(install::Args),
+    Uninstall(uninstall::Args),
     Env(env::Args),
     Doctor(doctor::Args),
     Demo(demo::Args),
@@ -114,24 +115,25 @@ enum Command {
     FilterProcess(filter_process::Args),
     Clean(clean::Args),
     Smudge(smudge::Args),
+    Hook(hook::Args),
 }
 
 impl Command {
     fn run(self, ui: &Ui) -> Outcome {
         match self {
-            Command::Install(args) => install::run(args, ui),
-            Command::Uninstall(args) => uninstall::run(args, ui),
             Command::Init(args) => init::run(args, ui),
             Command::Track(args) => track::run(args, ui),
             Command::Untrack(args) => untrack::run(args, ui),
-            Command::Checkout(args) => checkout::run(args, ui),
+            Command::Status(args) => status::run(args, ui),
             Command::LsFiles(args) => ls_files::run(args, ui),
             Command::Sync(args) => sync::run(args, ui),
             Command::Push(args) => push::run(args, ui),
             Command::Fetch(args) => fetch::run(args, ui),
             Command::Pull(args) => pull::run(args, ui),
             Command::Prefetch(args) => prefetch::run(args, ui),
-            Command::Hook(args) => hook::run(args, ui),
+            Command::Checkout(args) => checkout::run(args, ui),
+            Command::Install(args) => install::run(args, ui),
+            Command::Uninstall(args) => uninstall::run(args, ui),
             Command::Env(args) => env::run(args, ui),
             Command::Doctor(args) => doctor::run(args, ui),
             Command::Demo(args) => demo::run(args, ui),
@@ -140,6 +142,7 @@ impl Command {
             Command::FilterProcess(args) => filter_process::run(args, ui),
             Command::Clean(args) => clean::run(args, ui),
             Command::Smudge(args) => smudge::run(args, ui),
+            Command::Hook(args) => hook::run(args, ui),
         }
     }
 }

@@ -156,3 +156,102 @@ fn track_names_the_files_that_git_holds_whole() {
         "{doctor}"
     );
 }
+
+fn status(repo: &Repo) -> serde_json::Value {
+    let stdout = repo.lob(&["status", "--json"]);
+    let last = stdout.lines().last().unwrap();
+    serde_json::from_str(last).unwrap()
+}
+
+#[test]
+fn status_names_what_needs_attention_and_the_way_out() {
+    let world = World::new();
+    let repo = world.init("repo");
+    let bare = world.init_bare("bare.git");
+    repo.track(&["*.bin"]);
+    assert_eq!(
+        repo.lob(&["status"]),
+        "0 lobs, 0 B\nno remote: nothing is kept anywhere else  -> git remote add origin URL\n"
+    );
+    repo.write("a.bin", noise(1, 70_000));
+    repo.write("b.bin", noise(2, 1000));
+    repo.git(&["add", "."]);
+    repo.git(&["remote", "add", "origin", bare.path().to_str().unwrap()]);
+    assert_eq!(
+        repo.lob(&["status"]),
+        "2 lobs, 71.0 kB\nstaged: 2\n  new       a.bin  (70.0 kB)\n  new       b.bin  (1.0 kB)\n"
+    );
+    repo.commit("First");
+    let text = repo.lob(&["status"]);
+    assert_eq!(
+        text,
+        "2 lobs, 71.0 kB\nnot pushed to origin: 2, 71.0 kB  -> git push\n  a.bin  (70.0 kB)\n  b.bin  (1.0 kB)\n"
+    );
+    let pointer = repo.stored(":b.bin");
+    repo.write("b.bin", pointer);
+    let text = repo.lob(&["status"]);
+    assert!(
+        text.contains("still pointers, with content at hand: 1 file  -> lob checkout\n  b.bin"),
+        "{text}"
+    );
+    let totals = status(&repo);
+    assert_eq!(totals["lobs"], 2);
+    assert_eq!(totals["unpushed_size"], 71_000);
+    assert_eq!(totals["pointers"], 1);
+    assert_eq!(totals["missing"], 0);
+}
+
+#[test]
+fn status_knows_what_was_pushed_without_asking_the_remote() {
+    let world = World::new();
+    let repo = world.init("repo");
+    let bare = world.init_bare("bare.git");
+    repo.lob(&["init"]);
+    repo.track(&["*.bin"]);
+    repo.git(&["remote", "add", "origin", bare.path().to_str().unwrap()]);
+    repo.write("a.bin", noise(1, 5000));
+    repo.commit("First");
+    repo.git(&["push", "-q", "origin", "main"]);
+    assert_eq!(status(&repo)["unpushed"], 0);
+    let clone = world.clone_of(&bare, "clone");
+    assert_eq!(
+        status(&clone)["unpushed"],
+        0,
+        "a clone has pushed nothing and owes nothing"
+    );
+    clone.write("b.bin", noise(2, 5000));
+    clone.commit("Second");
+    std::fs::rename(bare.path(), bare.path().with_extension("away")).unwrap();
+    assert_eq!(status(&clone)["unpushed"], 1);
+}
+
+#[test]
+fn status_tells_missing_from_unwanted() {
+    let world = World::without_filter();
+    let repo = mixed(&world);
+    let text = repo.lob(&["status"]);
+    assert!(
+        text.contains("missing: 2, 12.3 MB  -> lob pull\n  gone.bin  (12.3 MB)\n"),
+        "{text}"
+    );
+    repo.git(&["config", "lob.fetchExclude", "gone.*"]);
+    let totals = status(&repo);
+    assert_eq!(totals["missing"], 1);
+    assert_eq!(totals["unwanted"], 1);
+}
+
+#[test]
+fn status_cuts_long_lists_unless_all_is_asked_for() {
+    let world = World::without_filter();
+    let repo = world.init("repo");
+    for n in 0..13 {
+        repo.write(&format!("{n:02}.bin"), pointer(&[n]));
+    }
+    repo.git(&["add", "."]);
+    let text = repo.lob(&["status"]);
+    assert!(
+        text.contains("  new       09.bin  (1 B)\n  and 3 more\n"),
+        "{text}"
+    );
+    assert!(repo.lob(&["status", "-v"]).contains("12.bin"));
+}

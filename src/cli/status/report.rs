@@ -1,0 +1,228 @@
+//! How `lob status` says it.
+
+use serde::Serialize;
+
+use super::Held;
+use super::staged::Staged;
+use super::unpushed::Unpushed;
+use crate::git::Pointer;
+use crate::git::scan::Tracked;
+use crate::sync::prefetch::{self, Phase};
+use crate::ui::bytes::Size;
+use crate::ui::{Failure, Ui, escape, json};
+
+/// Names that are shown of one list, unless --verbose.
+const NAMES_MAX: usize = 10;
+
+/// All that was found.
+#[derive(Debug)]
+pub(super) struct Report {
+    /// Lobs in the index, and their bytes.
+    pub(super) total: (usize, u64),
+    pub(super) staged: Vec<Staged>,
+    pub(super) unpushed: Unpushed,
+    pub(super) held: Held,
+    /// The last run in the background.
+    pub(super) background: Option<prefetch::Status>,
+}
+
+/// The events `staged`, `missing` and `pointer`.
+#[derive(Serialize)]
+struct File<'a> {
+    #[serde(flatten)]
+    path: json::Path<'a>,
+    id: Option<String>,
+    size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<&'static str>,
+}
+
+/// The event `status`.
+#[derive(Serialize)]
+struct Totals<'a> {
+    lobs: usize,
+    size: u64,
+    staged: usize,
+    remote: Option<&'a str>,
+    unpushed: usize,
+    unpushed_size: u64,
+    missing: usize,
+    missing_size: u64,
+    unwanted: usize,
+    pointers: usize,
+}
+
+impl Report {
+    pub(super) fn print(&self, ui: &Ui) -> Result<(), Failure> {
+        match ui.is_json() {
+            true => self.events(ui),
+            false => self.text(ui),
+        }
+    }
+
+    fn events(&self, ui: &Ui) -> Result<(), Failure> {
+        for one in &self.staged {
+            let change = Some(one.change.name());
+            ui.record("staged", file(&one.path, &one.pointer, change))?;
+        }
+        for lob in &self.held.missing {
+            ui.record("missing", file(&lob.path, &lob.pointer, None))?;
+        }
+        for lob in &self.held.pointers {
+            ui.record("pointer", file(&lob.path, &lob.pointer, None))?;
+        }
+        if let Some(background) = &self.background {
+            ui.record("prefetch", background)?;
+        }
+        let unpushed = &self.unpushed.lobs;
+        ui.event(
+            "status",
+            Totals {
+                lobs: self.total.0,
+                size: self.total.1,
+                staged: self.staged.len(),
+                remote: self.unpushed.remote.as_deref(),
+                unpushed: unpushed.len(),
+                unpushed_size: unpushed.iter().map(|want| want.size).sum(),
+                missing: self.held.missing.len(),
+                missing_size: size(&self.held.missing),
+                unwanted: self.held.unwanted.len(),
+                pointers: self.held.pointers.len(),
+            },
+        )
+    }
+
+    fn text(&self, ui: &Ui) -> Result<(), Failure> {
+        let (lobs, bytes) = self.total;
+        ui.line(format_args!("{}, {}", count(lobs, "lob"), Size(bytes)))?;
+        if !self.staged.is_empty() {
+            ui.line(format_args!("staged: {}", self.staged.len()))?;
+            list(ui, &self.staged, |one| {
+                format!(
+                    "{:<9} {}{}",
+                    one.change.name(),
+                    escape::path(&one.path),
+                    in_brackets(&one.pointer)
+                )
+            })?;
+        }
+        self.say_unpushed(ui)?;
+        let named =
+            |lob: &Tracked| format!("{}{}", escape::path(&lob.path), in_brackets(&lob.pointer));
+        let Held {
+            missing,
+            unwanted,
+            pointers,
+        } = &self.held;
+        if !missing.is_empty() {
+            ui.line(format_args!(
+                "missing: {}, {}  -> lob pull",
+                missing.len(),
+                Size(size(missing))
+            ))?;
+            list(ui, missing, named)?;
+        }
+        if !pointers.is_empty() {
+            let files = count(pointers.len(), "file");
+            ui.line(format_args!(
+                "still pointers, with content at hand: {files}  -> lob checkout"
+            ))?;
+            list(ui, pointers, named)?;
+        }
+        if !unwanted.is_empty() {
+            ui.line(format_args!(
+                "left out by lob.fetchInclude or lob.fetchExclude: {}, {}",
+                unwanted.len(),
+                Size(size(unwanted))
+            ))?;
+        }
+        match &self.background {
+            Some(background) => say_background(background, ui),
+            None => Ok(()),
+        }
+    }
+
+    fn say_unpushed(&self, ui: &Ui) -> Result<(), Failure> {
+        let Unpushed { remote, lobs } = &self.unpushed;
+        let Some(remote) = remote else {
+            return ui
+                .line("no remote: nothing is kept anywhere else  -> git remote add origin URL");
+        };
+        if lobs.is_empty() {
+            return Ok(());
+        }
+        let size = Size(lobs.iter().map(|want| want.size).sum());
+        let remote = escape::text(remote);
+        ui.line(format_args!(
+            "not pushed to {remote}: {}, {size}  -> git push",
+            lobs.len()
+        ))?;
+        list(ui, lobs, |want| {
+            format!("{}  ({})", escape::path(&want.path), Size(want.size))
+        })
+    }
+}
+
+/// A run that is done is of no interest any more.
+fn say_background(run: &prefetch::Status, ui: &Ui) -> Result<(), Failure> {
+    let remote = escape::text(&run.remote);
+    let (done, total) = (Size(run.bytes), Size(run.total_bytes));
+    match run.phase {
+        Phase::Running => ui.line(format_args!(
+            "prefetch from {remote} in the background: {done} of {total}, {} of {} lobs",
+            run.lobs, run.total_lobs
+        )),
+        Phase::Cut => ui.line(format_args!(
+            "prefetch from {remote} was cut off at {done} of {total}  -> lob prefetch"
+        )),
+        Phase::Failed => {
+            let why = escape::text(run.summary.as_deref().unwrap_or_default()).to_string();
+            ui.line(format_args!(
+                "prefetch from {remote} failed: {why}  -> lob prefetch"
+            ))
+        }
+        Phase::Done => Ok(()),
+    }
+}
+
+fn list<T>(ui: &Ui, all: &[T], show: impl Fn(&T) -> String) -> Result<(), Failure> {
+    let shown = if ui.verbosity() > 0 {
+        all.len()
+    } else {
+        NAMES_MAX
+    };
+    for one in all.iter().take(shown) {
+        ui.line(format_args!("  {}", show(one)))?;
+    }
+    match all.len().saturating_sub(shown) {
+        0 => Ok(()),
+        more => ui.line(format_args!("  and {more} more")),
+    }
+}
+
+fn file<'a>(path: &'a [u8], pointer: &Pointer, change: Option<&'static str>) -> File<'a> {
+    File {
+        path: json::Path(path),
+        id: pointer.lob_id().map(|id| id.to_string()),
+        size: pointer.size(),
+        change,
+    }
+}
+
+fn size(lobs: &[Tracked]) -> u64 {
+    lobs.iter().filter_map(|lob| lob.pointer.size()).sum()
+}
+
+fn in_brackets(pointer: &Pointer) -> String {
+    match pointer.size() {
+        Some(size) => format!("  ({})", Size(size)),
+        None => String::new(),
+    }
+}
+
+fn count(n: usize, what: &str) -> String {
+    match n {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
+    }
+}
