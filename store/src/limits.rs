@@ -59,3 +59,5 @@ pub const SMALL_LOB: usize = 1 << 20;
 pub const OPEN_TABLES_MAX: usize = 8192;
 /// Open pack files that a store keeps at once.
 pub const OPEN_PACKS_MAX: usize = 64;
+/// Decoded frames that a store keeps for the next small lob.
+pub const RECENT_FRAMES_MAX: usize = 8;

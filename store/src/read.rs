@@ -1,5 +1,6 @@
 //! Reading lobs and frames: located, decoded and verified on all cores, in bounded windows.
 
+mod recent;
 mod window;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ use crate::progress::Progress;
 use crate::store::Store;
 use crate::view::Place;
 
+pub(crate) use recent::Recent;
 use window::Window;
 
 /// Is called with an offset in a lob and the chunks that follow from there.

@@ -11,6 +11,7 @@ use crate::index::{self, Kind, Source};
 use crate::limits::TAIL_PACKS_MAX;
 use crate::manifest::Manifest;
 use crate::pack::{self, LobEntry};
+use crate::read::Recent;
 use crate::roots::{self, Cursor, Root};
 use crate::stage::{self, Writer};
 use crate::view::{Packs, Place, View};
@@ -36,6 +37,7 @@ pub struct Store {
     root: PathBuf,
     id: StoreId,
     packs: Packs,
+    recent: Recent,
     view: RwLock<Arc<View>>,
     /// How many roots are known to be durable; `None` before that was first asked.
     durable: Mutex<Option<u64>>,
@@ -86,6 +88,7 @@ impl Store {
             root: root.to_path_buf(),
             id,
             packs,
+            recent: Recent::default(),
             view: RwLock::new(Arc::new(view)),
             durable: Mutex::default(),
         };
@@ -122,6 +125,10 @@ impl Store {
 
     pub(crate) fn packs(&self) -> &Packs {
         &self.packs
+    }
+
+    pub(crate) fn recent(&self) -> &Recent {
+        &self.recent
     }
 
     pub(crate) fn view(&self) -> Arc<View> {

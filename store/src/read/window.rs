@@ -28,24 +28,6 @@ impl Decoded {
         }
         all
     }
-
-    /// Keeps no more than twice what was asked for, whatever the length of the frame.
-    fn shrunk(self) -> Decoded {
-        let wanted: usize = self.parts.iter().map(Range::len).sum();
-        if 2 * wanted >= self.raw.capacity() {
-            return self;
-        }
-        let raw = self.join();
-        let mut end = 0;
-        let moved = self.parts.iter().map(|part| {
-            end += part.len();
-            end - part.len()..end
-        });
-        Decoded {
-            parts: moved.collect(),
-            raw,
-        }
-    }
 }
 
 /// The verified bytes of a stretch of a lob.
@@ -106,7 +88,7 @@ impl Store {
             }
             order.push(at);
         }
-        let decode = |group: &Group| self.decode_group(group).map(Decoded::shrunk);
+        let decode = |group: &Group| self.decode_group(group);
         let frames: Result<_> = match groups.as_slice() {
             // Most lobs are small: one frame is not worth waking another core.
             [group] => decode(group).map(|frame| vec![frame]),
@@ -120,15 +102,37 @@ impl Store {
 
     /// Decodes one frame, and verifies the chunks of it that were asked for.
     pub(super) fn decode_group(&self, group: &Group) -> Result<Decoded> {
-        let raw = self.decode_frame(&group.place, 0)?;
         let parts: Vec<_> = group.chunks.iter().map(range_of).collect();
-        for (chunk, part) in group.chunks.iter().zip(&parts) {
-            let bytes = raw.get(part.clone()).ok_or_else(|| {
+        if 2 * group.wanted() >= group.place.entry.raw as usize {
+            let raw = self.decode_frame(&group.place, 0)?;
+            group.verify(&raw)?;
+            return Ok(Decoded { raw, parts });
+        }
+        // Small lobs share frames, and are read one after the other.
+        let key = (group.place.pack, group.place.entry.offset);
+        let frame = self
+            .recent()
+            .frame(key, || self.decode_frame(&group.place, 0))?;
+        group.verify(&frame)?;
+        let mut raw = Vec::with_capacity(group.wanted());
+        let moved = parts.iter().map(|part| {
+            raw.extend_from_slice(&frame[part.clone()]);
+            raw.len() - part.len()..raw.len()
+        });
+        let parts = moved.collect();
+        Ok(Decoded { parts, raw })
+    }
+}
+
+impl Group {
+    /// Fails unless each of the chunks that were asked for is in the decoded frame `raw`.
+    fn verify(&self, raw: &[u8]) -> Result<()> {
+        self.chunks.iter().try_for_each(|chunk| {
+            let bytes = raw.get(range_of(chunk)).ok_or_else(|| {
                 Error::damaged(format!("chunk {}", chunk.id), "its frame is too short")
             })?;
-            verify_chunk(&chunk.id, bytes)?;
-        }
-        Ok(Decoded { raw, parts })
+            verify_chunk(&chunk.id, bytes)
+        })
     }
 }
 
