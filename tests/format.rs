@@ -2,9 +2,12 @@
 //! engine writes, and the engine reads what was made by hand from it.
 
 mod builder;
+mod damage;
 mod deltas;
 mod foreign;
+mod frozen;
 mod pack;
+mod page;
 mod reader;
 mod stores;
 

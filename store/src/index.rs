@@ -7,6 +7,8 @@
 
 mod merge;
 mod run;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use merge::{Source, build};
 pub(crate) use run::{Kind, Run, run_name};

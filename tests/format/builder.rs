@@ -1,7 +1,7 @@
 //! Stores made by hand, from docs/format.md alone, also ones that no engine would write.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zstd::zstd_safe::{CCtx, CParameter};
 
@@ -227,4 +227,22 @@ pub fn store(dir: &Path, packs: &[&Pack]) {
     }
     let name = format!("roots/{:016x}", 1);
     fs::write(dir.join(name), root(1, &[0; 16], &added)).unwrap();
+}
+
+/// An alias as the page reserves it: a hash, a lob, an algorithm.
+pub fn alias(hash: &[u8], lob: &Id, algorithm: u8) -> Vec<u8> {
+    let mut item = hash.to_vec();
+    item.resize(32, 0);
+    item.extend(lob);
+    item.push(algorithm);
+    item.resize(72, 0);
+    item
+}
+
+/// Puts a pack that was not finished into the stage of a writer that is gone.
+pub fn leave_in_stage(dir: &Path, pack: &[u8]) -> PathBuf {
+    let stage = dir.join("stage/00000000000000aa");
+    fs::create_dir_all(&stage).unwrap();
+    fs::write(stage.join("00000001.pack"), pack).unwrap();
+    stage
 }

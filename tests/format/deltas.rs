@@ -4,7 +4,7 @@ use std::path::Path;
 
 use lob_store::{Error, LobId};
 
-use super::builder::{Frame, Pack, compress, store};
+use super::builder::{Frame, Pack, compress, leave_in_stage, store};
 use super::pack::{Id, hash};
 use super::reader::{By, Reader};
 use super::{open, read_by_engine};
@@ -103,6 +103,24 @@ fn deltas_of_the_engine_s_own_chunks_are_read_and_move_on() {
     writer.add_manifest(&manifest).unwrap();
     writer.finish().unwrap();
     assert!(read_by_engine(&to, LobId::of(&v1).as_bytes()).unwrap() == v1);
+}
+
+/// The stage of a writer that was killed holds bases and what is built on them, in any order.
+#[test]
+fn deltas_in_a_stage_are_taken_over() {
+    let [v0, v1, v2, _] = versions();
+    let mut pack = Pack::new([1; 16]);
+    pack.frame(&Frame::delta(2, &[&v2], &[&v1]));
+    pack.frame(&Frame::delta(1, &[&v1], &[&v0]));
+    for content in [&v0, &v1, &v2] {
+        pack.lob_of(&[content]);
+    }
+    pack.frame(&Frame::raw(&[&v0]));
+    let dir = tempfile::tempdir().unwrap();
+    store(dir.path(), &[]);
+    let stage = leave_in_stage(dir.path(), &pack.bytes);
+    both_read(dir.path(), &[&v0, &v1, &v2]);
+    assert!(!stage.exists());
 }
 
 #[test]

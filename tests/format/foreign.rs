@@ -1,36 +1,25 @@
 //! What a later lob may have written, and what nobody should have.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use lob_store::Error;
 
-use super::builder::{Frame, Pack, listed, root, store};
+use super::builder::{Frame, Pack, alias, leave_in_stage, listed, root, store};
 use super::pack::{Id, hash};
 use super::reader::{By, Reader};
 use super::{open, read_by_engine};
 use crate::store::noise;
 
-/// Puts a pack that was not finished into the stage of a writer that is gone.
-fn leave_in_stage(dir: &Path, pack: &[u8]) -> PathBuf {
-    let stage = dir.join("stage/00000000000000aa");
-    fs::create_dir_all(&stage).unwrap();
-    fs::write(stage.join("00000001.pack"), pack).unwrap();
-    stage
-}
-
-/// An alias as the page reserves it: a hash, a lob, an algorithm.
-fn alias(lob: &Id, algorithm: u8) -> Vec<u8> {
-    let mut item = [[3; 32].as_slice(), lob, &[algorithm]].concat();
-    item.resize(72, 0);
-    item
-}
-
 /// A pack of one lob among optional records and sections.
 fn with_optional_pieces(content: &[u8]) -> Pack {
     let mut pack = Pack::new([1; 16]);
     let id = hash(content);
-    let aliases = [alias(&id, 1), alias(&id, 2), alias(&id, 9)].concat();
+    let aliases = [
+        alias(&[3; 20], &id, 1),
+        alias(&[3; 32], &id, 2),
+        alias(&[4; 9], &id, 9),
+    ]
+    .concat();
     pack.record([0x83, 0, 0, 0], 0, &[], &aliases);
     pack.frame(&Frame::raw(&[content]));
     // Not even the meaning of the header is known, but its length is.

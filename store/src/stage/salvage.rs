@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::disk::{self, Lock};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
+use crate::limits::DELTA_DEPTH_MAX;
 use crate::pack::{self, Record};
 use crate::store::Store;
 
@@ -139,8 +140,58 @@ fn salvage(store: &Store, dir: &Path) -> Result<()> {
 }
 
 fn take_over(store: &Store, dir: &Path, writer: &mut Writer<'_>) -> Result<()> {
-    let disk = store.disk().as_ref();
     let mut manifests = Vec::new();
+    let mut whole = Ok(());
+    let mut deepest = 0;
+    // A base must be visible before the frames that name it can be verified.
+    for depth in 0..=DELTA_DEPTH_MAX {
+        if depth > deepest {
+            break;
+        }
+        whole = each_record(store, dir, &mut |record| match record {
+            Record::Frame(frame) => {
+                deepest = deepest.max(frame.depth);
+                if frame.depth == depth {
+                    keep_whole(store, writer, frame)
+                } else {
+                    Ok(())
+                }
+            }
+            Record::Manifest(manifest) if depth == 0 => {
+                manifests.push(manifest);
+                Ok(())
+            }
+            Record::Manifest(_) | Record::Skipped => Ok(()),
+        });
+        if !matches!(whole, Ok(()) | Err(Error::Later { .. })) {
+            return whole;
+        }
+        writer.publish()?;
+    }
+    for manifest in manifests {
+        // The id of a lob of one chunk is that of its chunk, which has been verified.
+        let verified = match manifest.single() {
+            Some(_) => Ok(0),
+            None => store.write_manifest(&manifest, &mut std::io::sink(), &()),
+        };
+        match verified.and_then(|_| writer.add_own_manifest(&manifest)) {
+            Ok(())
+            | Err(Error::NoChunk(_) | Error::Damaged { .. } | Error::WrongContent { .. }) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    writer.publish()?;
+    whole
+}
+
+/// Calls `each` for the records of all packs in a stage. [`Error::Later`] comes after all that could
+/// be read.
+fn each_record(
+    store: &Store,
+    dir: &Path,
+    each: &mut dyn FnMut(Record) -> Result<()>,
+) -> Result<()> {
+    let disk = store.disk().as_ref();
     let mut later = None;
     for entry in disk.list(dir).map_err(Error::at(dir))? {
         let path = dir.join(&entry.name);
@@ -148,33 +199,11 @@ fn take_over(store: &Store, dir: &Path, writer: &mut Writer<'_>) -> Result<()> {
             continue;
         }
         let file = disk.open(&path).map_err(Error::at(&path))?;
-        let read = pack::salvage(file.as_ref(), &path, &mut |record| match record {
-            Record::Frame(frame) => keep_whole(store, writer, frame),
-            Record::Manifest(manifest) => {
-                manifests.push(manifest);
-                Ok(())
-            }
-            Record::Skipped => Ok(()),
-        });
-        match read {
+        match pack::salvage(file.as_ref(), &path, each) {
             Err(error @ Error::Later { .. }) => later = Some(error),
             read => read?,
         }
     }
-    writer.publish()?;
-    for manifest in manifests {
-        // The id of a lob of one chunk is that of its chunk, which has been verified.
-        let whole = match manifest.single() {
-            Some(_) => Ok(0),
-            None => store.write_manifest(&manifest, &mut std::io::sink(), &()),
-        };
-        match whole.and_then(|_| writer.add_own_manifest(&manifest)) {
-            Ok(())
-            | Err(Error::NoChunk(_) | Error::Damaged { .. } | Error::WrongContent { .. }) => {}
-            Err(e) => return Err(e),
-        }
-    }
-    writer.publish()?;
     later.map_or(Ok(()), Err)
 }
 
