@@ -8,8 +8,7 @@ use super::Outcome;
 use crate::git::filter::{self, Failure as Because};
 use crate::git::pipes;
 use crate::sync::convert::{Converter, Paths, Summary, Surroundings, said};
-use crate::sync::fetch;
-use crate::sync::local::Local;
+use crate::sync::{Local, fetch};
 use crate::ui::{Exit, Failure, Ui, escape};
 
 /// Paths that a message names.
@@ -90,29 +89,21 @@ pub(super) fn tell(summary: &Summary, ui: &Ui) {
     if let Some(failure) = &summary.fetch {
         ui.warn(format_args!("fetching failed: {}", said(failure.as_ref())));
     }
-    for (path, why) in summary.failed.iter().take(NAMED) {
-        let path = escape::path(path);
-        ui.warn(format_args!("{path} stays a pointer: {why}"));
-    }
-    if summary.failed.len() > NAMED {
-        let more = summary.failed.len() - NAMED;
-        ui.warn(format_args!(
-            "{more} more files stay pointers for such reasons"
-        ));
+    for (why, paths) in &summary.failed {
+        ui.warn(format_args!("no content for {}: {why}", listed(paths)));
     }
     if summary.missing.count > 0 {
         let files = listed(&summary.missing);
-        match summary.fetch {
-            Some(_) => ui.warn(format_args!(
-                "the content of {files} can't be had now; pointers are in place"
-            )),
-            None => ui.warn(format_args!(
-                "no remote has the content of {files}; pointers are in place"
-            )),
-        }
+        let why = match summary.fetch {
+            Some(_) => "it can't be had now",
+            None => "no remote has it",
+        };
+        ui.warn(format_args!("no content for {files}: {why}"));
     }
-    if summary.missing.count + summary.failed.len() > 0 {
-        ui.hint("`lob sync --mode fixup` replaces them as soon as the content can be had");
+    if summary.missing.count > 0 || !summary.failed.is_empty() {
+        ui.hint(
+            "pointers are in place; `lob sync --mode fixup` fills them when the content can be had",
+        );
     }
     if summary.uncached.count > 0 {
         let files = listed(&summary.uncached);

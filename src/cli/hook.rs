@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use super::transfer::{How, local};
 use super::{Outcome, pre_push, prefetch, pull};
 use crate::sync::Local;
+use crate::sync::convert::is_populating;
 use crate::sync::worktree::Checkout;
 use crate::ui::{Exit, Ui};
 
@@ -43,7 +44,14 @@ enum Hook {
 pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
     match args.hook {
         Hook::PrePush { remote, url } => pre_push::run(ui, &remote, &url),
-        Hook::PostCheckout { .. } | Hook::PostMerge { .. } => settle(ui),
+        Hook::PostCheckout { .. } | Hook::PostMerge { .. } => {
+            // Git would pass any other exit code on, and call its own work failed.
+            match settle(ui) {
+                Err(failure) if !failure.is_silent() => ui.fail(&failure),
+                Ok(Exit::Done | Exit::Incomplete) | Err(_) => {}
+            }
+            Ok(Exit::Done)
+        }
     }
 }
 
@@ -61,6 +69,10 @@ fn settle(ui: &Ui) -> Outcome {
 }
 
 fn fill(ui: &Ui, local: &Local) -> Outcome {
+    // The filter fills what it left when this git has ended.
+    if is_populating(local.repo()) {
+        return Ok(Exit::Done);
+    }
     // Whoever wants pointers has them.
     if local.repo().settings()?.smudge == crate::git::Smudge::Pointer {
         return Ok(Exit::Done);

@@ -6,6 +6,7 @@
 mod populate;
 mod smudge;
 mod spool;
+mod turn;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Cursor, Read};
@@ -15,15 +16,27 @@ use lob_store::disk::OsDisk;
 use lob_store::{Added, LobInfo, Progress, Store, Writer};
 
 use crate::git::filter::{Failure, Handler, Reply, Smudge};
+use crate::git::hooks::Hooks;
 use crate::git::patterns::Patterns;
+use crate::git::seen::Blob;
 use crate::git::version::{Feature, Version};
-use crate::git::{Pointer, Settings};
+use crate::git::{Oid, Pointer, Seen, Settings};
 use crate::sync::checkout;
 use crate::sync::local::Local;
+
+use turn::Turn;
+pub use turn::is_populating;
 
 /// Bytes of cleaned content that a power loss may take while git still runs, and so has stored no
 /// ref to them: a sync of each small file would cost more than all else.
 const UNSYNCED_MAX: u64 = 4 << 20;
+/// Pointers of one run from which on they are written to the memory of scans, which is rewritten
+/// whole.
+const WORTH_REMEMBERING: usize = 256;
+/// Most pointers that are.
+const REMEMBERED_MAX: usize = 1 << 20;
+/// Reasons of trouble that are told apart.
+const REASONS_MAX: usize = 50;
 /// Paths that are remembered of each kind of trouble; the rest is counted.
 const PATHS_MAX: usize = 1000;
 
@@ -43,11 +56,17 @@ pub struct Converter<'a> {
     local: &'a Local,
     around: &'a dyn Surroundings,
     writer: Option<Writer<'a>>,
+    /// Whether the store was opened.
+    opened: bool,
     /// Set while content goes into a writer: a panic in between takes the writer away.
     interrupted: bool,
     rules: Option<Rules>,
     /// Whether nobody looks at the work tree between a checkout and the end of its git.
     undisturbed: Option<bool>,
+    /// Held from the first file of a checkout on: see [`is_populating`].
+    turn: Option<Turn>,
+    /// Pointers that git stores, which scans would have to ask for.
+    pointers: Vec<Pointer>,
     /// Delayed files that git was not yet told to be available.
     delayed: BTreeMap<Vec<u8>, LobInfo>,
     /// Delayed files that git will ask for again.
@@ -70,8 +89,8 @@ struct Rules {
 pub struct Summary {
     /// Files that stay pointers as their lobs can't be had.
     pub missing: Paths,
-    /// Files that stay pointers for another reason, each with it.
-    pub failed: Vec<(Vec<u8>, String)>,
+    /// Files that stay pointers for another reason, by reason.
+    pub failed: Vec<(String, Paths)>,
     /// Files that stay pointers as nothing is to be fetched.
     pub uncached: Paths,
     /// Files that are pointers of Git LFS.
@@ -105,8 +124,17 @@ impl Paths {
 impl Summary {
     /// Notes why a file stays a pointer.
     fn blame(&mut self, path: &[u8], why: &(dyn std::error::Error + 'static)) {
-        if self.failed.len() < PATHS_MAX {
-            self.failed.push((path.to_vec(), said(why)));
+        let why = said(why);
+        let known = self.failed.iter_mut().find(|(reason, _)| *reason == why);
+        if let Some((_, paths)) = known {
+            paths.add(path);
+        } else if self.failed.len() < REASONS_MAX {
+            let mut paths = Paths::default();
+            paths.add(path);
+            self.failed.push((why, paths));
+        } else if let Some((_, paths)) = self.failed.last_mut() {
+            // Whatever the reason, the file is not what the user expects.
+            paths.add(path);
         }
     }
 }
@@ -133,9 +161,12 @@ impl<'a> Converter<'a> {
             local,
             around,
             writer: None,
+            opened: false,
             interrupted: false,
             rules: None,
             undisturbed: None,
+            turn: None,
+            pointers: Vec::new(),
             delayed: BTreeMap::new(),
             available: HashMap::new(),
             populate: BTreeMap::new(),
@@ -155,6 +186,8 @@ impl<'a> Converter<'a> {
             Err(error) => Err(error),
         };
         self.populate();
+        self.turn = None;
+        self.remember();
         finished?;
         Ok(self.summary)
     }
@@ -169,9 +202,17 @@ impl<'a> Converter<'a> {
         Ok(())
     }
 
-    /// The store, which is made where there is none yet.
+    /// The store. Where there is none yet, as in a fresh clone, it is made, and the hooks are set.
     fn store(&mut self) -> Result<&'a Store, Failure> {
-        Ok(self.local.store()?)
+        let repo = self.local.repo();
+        let is_new = !self.opened && !repo.lob_dir().join("state").exists();
+        let store = self.local.store()?;
+        self.opened = true;
+        if is_new && repo.work_tree().is_some() {
+            // Where they can't be set, as they would replace somebody's, `lob doctor` tells.
+            let _ = Hooks::of(repo).and_then(|hooks| hooks.install(false));
+        }
+        Ok(store)
     }
 
     /// The store, with all that was cleaned visible in it.
@@ -207,6 +248,28 @@ impl<'a> Converter<'a> {
         }
     }
 
+    /// Saves scans the questions about many files that git has stored or checked out.
+    fn remember(&mut self) {
+        if self.pointers.len() < WORTH_REMEMBERING {
+            return;
+        }
+        let repo = self.local.repo();
+        let mut seen = Seen::open(repo);
+        for pointer in self.pointers.drain(..) {
+            if let Some(oid) = Oid::of_blob(&pointer.print(), repo.object_len()) {
+                seen.learn(oid, Blob::Pointer(pointer));
+            }
+        }
+        // Only a memory: without it a scan asks.
+        let _ = seen.save();
+    }
+
+    fn note(&mut self, pointer: Pointer) {
+        if self.pointers.len() < REMEMBERED_MAX {
+            self.pointers.push(pointer);
+        }
+    }
+
     fn clean_file(&mut self, content: &mut (dyn Read + Send)) -> Result<Vec<u8>, Failure> {
         let head = beginning(content)?;
         // An empty file is its own pointer, and what is a pointer already stays one.
@@ -214,7 +277,9 @@ impl<'a> Converter<'a> {
             return Ok(head);
         }
         let mut content = Cursor::new(head).chain(content);
-        Ok(self.keep(&mut content)?.print())
+        let pointer = self.keep(&mut content)?;
+        self.note(pointer);
+        Ok(pointer.print())
     }
 }
 

@@ -1,16 +1,12 @@
 //! Which files of the work tree are still pointers.
 
-use std::path::Path;
-
 use lob_store::Store;
-use rayon::prelude::*;
 
-use super::checkout::PointerFile;
+use super::checkout::{PointerFile, unfinished};
 use super::error::Result;
 use super::wanted::{Reason, Want, Wants, keep};
-use crate::git::path::path_buf;
 use crate::git::patterns::Patterns;
-use crate::git::scan::{Tracked, index_pointers};
+use crate::git::scan::index_pointers;
 use crate::git::{Pointer, Repo, Seen};
 
 /// What the current checkout needs.
@@ -34,16 +30,10 @@ impl Checkout {
         for file in &tracked {
             wants.add(&file.pointer, &file.path, Reason::Index);
         }
-        let files = match repo.work_tree() {
-            Some(top) => tracked
-                .into_par_iter()
-                .filter_map(|file| unexpanded(top, file))
-                .collect(),
-            None => Vec::new(),
-        };
+        let files = tracked.iter().filter_map(PointerFile::of).collect();
         Ok(Checkout {
             wants: wants.list,
-            files,
+            files: unfinished(repo, files),
         })
     }
 
@@ -59,21 +49,6 @@ impl Checkout {
         }
         wants.list
     }
-}
-
-/// The file, unless it has another length than its pointer or is in conflict.
-fn unexpanded(top: &Path, file: Tracked) -> Option<PointerFile> {
-    let Pointer::Lob { id, size } = file.pointer else {
-        return None;
-    };
-    let meta = top.join(path_buf(&file.path)).symlink_metadata().ok()?;
-    let len = file.pointer.print().len() as u64;
-    (file.stage == 0 && meta.is_file() && meta.len() == len).then_some(PointerFile {
-        path: file.path,
-        id,
-        size,
-        executable: file.mode & 0o111 != 0,
-    })
 }
 
 /// Those files whose lobs are in the store.

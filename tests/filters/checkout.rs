@@ -64,9 +64,8 @@ fn lob_checkout_says_what_is_missing() {
         "{stdout}"
     );
     assert!(
-        stdout.contains(
-            r#"{"event":"checkout","written":6,"bytes":12421026,"missing":1,"failed":0}"#
-        ),
+        stdout
+            .contains(r#"{"event":"checkout","written":6,"bytes":6121026,"missing":1,"failed":0}"#),
         "{stdout}"
     );
     assert_version(&repo, 0);

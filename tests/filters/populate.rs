@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{FILES, Starts, assert_version, two_versions};
-use crate::support::{World, noise};
+use crate::support::{World, noise, run};
 
 #[test]
 fn every_way_to_populate_the_work_tree_gives_the_content() {
@@ -93,4 +93,105 @@ fn a_foreign_hook_after_checkout_finds_content() {
     repo.git(&["checkout", "-q", "first"]);
     assert!(repo.read(".git/seen") == noise(5, FILES[5].1));
     assert_version(&repo, 0);
+}
+/// Sets a key for every repository of the world.
+fn set(world: &World, key: &str, value: &str) {
+    world.ok(world
+        .command("git")
+        .args(["config", "--global", key, value]));
+}
+
+#[test]
+fn a_clone_gets_its_content_and_its_hooks() {
+    for populate in ["false", "100000"] {
+        let world = World::new();
+        set(&world, "lob.populate", populate);
+        let repo = two_versions(&world);
+        let clone = world.path().join("clone");
+        let mut git = world.command("git");
+        let talk = run(git.args(["clone", "-q"]).arg(repo.path()).arg(clone), b"");
+        assert!(talk.success, "{talk:?}");
+        assert_eq!(
+            talk.stderr.matches("Receiving").count(),
+            1,
+            "{}",
+            talk.stderr
+        );
+        let clone = world.repo("clone");
+        assert_version(&clone, 100);
+        clone.assert_clean();
+        assert!(clone.path().join(".git/hooks/pre-push").exists());
+        clone.git(&["checkout", "-q", "first"]);
+        assert_version(&clone, 0);
+        clone.assert_clean();
+    }
+}
+
+/// Indexes that only git can write, and repositories of other formats.
+#[test]
+fn every_kind_of_repository_is_clean_afterwards() {
+    for (key, value) in [
+        ("index.version", "4"),
+        ("core.splitIndex", "true"),
+        ("core.untrackedCache", "true"),
+        ("feature.manyFiles", "true"),
+        ("init.defaultObjectFormat", "sha256"),
+        ("core.checkStat", "minimal"),
+    ] {
+        let world = World::new();
+        set(&world, "lob.populate", "100000");
+        set(&world, key, value);
+        let repo = two_versions(&world);
+        let clone = world.clone_of(&repo, "clone");
+        assert_version(&clone, 100);
+        clone.assert_clean();
+        clone.git(&["checkout", "-q", "first"]);
+        assert_version(&clone, 0);
+        clone.assert_clean();
+        // Git refuses when it takes a file for modified.
+        clone.git(&["checkout", "-q", "main"]);
+        assert_version(&clone, 100);
+    }
+}
+
+#[test]
+fn a_sparse_checkout_gets_only_what_it_has() {
+    let world = World::new();
+    set(&world, "lob.populate", "100000");
+    let repo = two_versions(&world);
+    let clone = world.path().join("clone");
+    let mut git = world.command("git");
+    world.ok(git
+        .args(["clone", "-q", "--sparse"])
+        .arg(repo.path())
+        .arg(clone));
+    let clone = world.repo("clone");
+    assert!(clone.read("larger.bin") == noise(105, FILES[5].1));
+    assert!(!clone.path().join("dir").exists());
+    clone.git(&["sparse-checkout", "set", "--sparse-index", "dir"]);
+    assert_version(&clone, 100);
+    clone.assert_clean();
+}
+
+/// Git collects each answer of a filter in memory; what lob writes itself it never sees.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_memory_of_git_does_not_grow_with_the_files() {
+    let world = World::new();
+    let repo = world.init("repo");
+    repo.track(&["*.bin"]);
+    repo.write("huge.bin", noise(1, 200_000_000));
+    repo.commit("Huge");
+    fs::remove_file(repo.path().join("huge.bin")).unwrap();
+    // In KiB: an address space in which git cannot hold the file, which lob does not inherit.
+    set(
+        &world,
+        "filter.lob.process",
+        "ulimit -Sv unlimited; lob filter-process",
+    );
+    let script = "ulimit -Sv 180000; git checkout -q -- .";
+    let talk = run(repo.command("sh").args(["-c", script]), b"");
+    assert!(talk.success, "{talk:?}");
+    assert!(repo.read("huge.bin") == noise(1, 200_000_000));
+    repo.assert_clean();
 }

@@ -49,7 +49,7 @@ fn a_damaged_lob_leaves_its_pointer() {
     let checkout = repo.try_git(&["checkout", "first"]);
     assert!(checkout.success, "{checkout:?}");
     assert!(
-        checkout.stderr.contains("stays a pointer"),
+        checkout.stderr.contains("no content for"),
         "{}",
         checkout.stderr
     );

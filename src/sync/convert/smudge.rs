@@ -5,6 +5,7 @@ use std::io::{Cursor, Read};
 use lob_store::{LobInfo, Store};
 
 use super::spool::Spool;
+use super::turn::Turn;
 use super::{Converter, Rules, beginning};
 use crate::git::filter::{Failure, Reply, Smudge};
 use crate::git::patterns::Patterns;
@@ -56,6 +57,11 @@ impl<'a> Converter<'a> {
 
     /// The answer for a pointer to a lob. Whatever goes wrong, it is at least the pointer.
     fn answer(&mut self, request: &Smudge, lob: LobInfo) -> Reply<'_> {
+        if request.can_delay && self.turn.is_none() {
+            self.turn = Turn::take(self.local.repo());
+        }
+        let (id, size) = (lob.id, lob.size);
+        self.note(Pointer::Lob { id, size });
         match self.decide(request, lob) {
             Ok(Decision::Give) => self.give(&request.path, lob),
             Ok(Decision::Delay) => {
