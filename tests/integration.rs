@@ -9,6 +9,7 @@ mod filters;
 mod format;
 mod look;
 mod manners;
+mod promises;
 mod setup;
 mod store;
 mod support;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{Repo, World, run};
+use crate::support::{Repo, World, noise, run};
 
 fn events(stdout: &str, name: &str) -> Vec<serde_json::Value> {
     let events = stdout
@@ -274,4 +274,31 @@ fn doctor_finds_what_was_broken_since() {
         assert!(finding.is_some(), "{check}: {stdout}");
     }
     run.fails(3);
+}
+
+#[test]
+fn two_versions_of_a_lob_meet_in_a_conflict_that_keeps_ours() {
+    let world = World::without_filter();
+    world.ok(world.command("lob").arg("install"));
+    let repo = world.init("repo");
+    repo.lob(&["init"]);
+    repo.lob(&["track", "*.bin"]);
+    let [base, ours, theirs] = [1, 2, 3].map(|seed| noise(seed, 40_000));
+    repo.write("a.bin", &base);
+    repo.commit("Base");
+    repo.git(&["checkout", "-q", "-b", "side"]);
+    repo.write("a.bin", &theirs);
+    repo.commit("Theirs");
+    repo.git(&["checkout", "-q", "main"]);
+    repo.write("a.bin", &ours);
+    repo.commit("Ours");
+    repo.try_git(&["merge", "-q", "side"]).fails(1);
+    assert_eq!(repo.read("a.bin"), ours);
+    assert_eq!(repo.git(&["status", "--porcelain"]), "UU a.bin\n");
+    repo.git(&["checkout", "-q", "--theirs", "a.bin"]);
+    assert_eq!(repo.read("a.bin"), theirs);
+    repo.git(&["add", "a.bin"]);
+    repo.git(&["commit", "-q", "-m", "Merged"]);
+    assert_eq!(repo.stored("HEAD:a.bin"), repo.stored("side:a.bin"));
+    repo.assert_clean();
 }
