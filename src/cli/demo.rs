@@ -57,7 +57,7 @@ pub(super) fn run(_: Args, ui: &Ui) -> Outcome {
 
     travel(&world, ui, &artist, &colleague)?;
     prefetch(&world, ui, &artist)?;
-    repair(&world, ui, &colleague, &edited)?;
+    repair(&world, ui, &colleague, edited)?;
 
     let mut table = Table::new(["", "files", "whole-file storage", "lob"]);
     let whole = edited.len;

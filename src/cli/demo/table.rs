@@ -60,7 +60,7 @@ mod tests {
         let lines: Vec<_> = table.to_string().lines().map(str::to_owned).collect();
         assert_eq!(
             lines,
-            ["         a   bb", "--------------", "name   100    2"]
+            ["         a   bb", "---------------", "name   100    2"]
         );
     }
 }
