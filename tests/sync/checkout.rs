@@ -70,7 +70,7 @@ fn p12_a_checkout_without_the_content_leaves_pointers_that_fixup_replaces() {
         world.command("git").args(["clone", "-q", url, "clone"]),
         b"",
     );
-    let what = "no remote has the content of 2 files (a.bin, b.bin)";
+    let what = "no content for 2 files (a.bin, b.bin): no remote has it";
     assert!(said.success && said.stderr.contains(what), "{said:?}");
     let clone = world.repo("clone");
     assert!(clone.read("a.bin").starts_with(b"version git-lob/2\n"));
