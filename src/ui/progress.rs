@@ -188,23 +188,26 @@ impl<'ui> Bar<'ui> {
             None => ProgressBar::no_length(),
         };
         let template = match self.total_bytes {
-            Some(_) => {
-                "{msg} [{wide_bar}] {decimal_bytes} of {decimal_total_bytes}, {rate}, {left}"
-            }
-            None => "{spinner} {msg} {decimal_bytes}, {rate}",
+            Some(_) => "{msg} [{wide_bar}] {done} of {total}, {rate}, {left}",
+            None => "{spinner} {msg} {done}, {rate}",
         };
-        let left = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-            // An error here means that the terminal is gone.
-            let _ = write!(out, "{}", bytes::clock(time_left(state)));
-        };
-        let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-            let per_second = Size(state.per_sec().max(0.0) as u64);
-            let _ = write!(out, "{per_second}/s");
-        };
+        type Out<'a> = &'a mut dyn std::fmt::Write;
+        // An error of these means that the terminal is gone.
         let style = ProgressStyle::with_template(template)
             .expect("the templates are constants that a test draws")
-            .with_key("left", left)
-            .with_key("rate", rate)
+            .with_key("done", |state: &ProgressState, out: Out<'_>| {
+                let _ = write!(out, "{}", Size(state.pos()));
+            })
+            .with_key("total", |state: &ProgressState, out: Out<'_>| {
+                let _ = write!(out, "{}", Size(state.len().unwrap_or_default()));
+            })
+            .with_key("rate", |state: &ProgressState, out: Out<'_>| {
+                let _ = write!(out, "{}", bytes::rate(state.pos(), state.elapsed()));
+            })
+            .with_key("left", |state: &ProgressState, out: Out<'_>| {
+                let left = time_left(state.pos(), state.len(), state.elapsed());
+                let _ = write!(out, "{}", bytes::clock(left));
+            })
             .progress_chars("=> ");
         let bar = self.ui.bars().add(bar.with_elapsed(self.started.elapsed()));
         bar.set_style(style);
@@ -224,9 +227,7 @@ impl<'ui> Bar<'ui> {
             return self.ui.say(format_args!("{}: {done}, {rate}", self.task));
         };
         let part = done as f64 / total as f64;
-        let left = (done > 0 && done <= total)
-            .then(|| Duration::try_from_secs_f64(elapsed.as_secs_f64() * (1.0 / part - 1.0)).ok())
-            .flatten();
+        let left = time_left(done, Some(total), elapsed);
         self.ui.say(format_args!(
             "{}: {:.0}%, {} of {}, {rate}, {} left",
             self.task,
@@ -277,15 +278,12 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// `None` until something has moved, or where the total is not known.
-fn time_left(state: &ProgressState) -> Option<Duration> {
-    let total = state.len()?;
-    let rate = state.per_sec();
-    if state.pos() == 0 || rate < 1.0 {
-        return None;
-    }
-    let left = total.saturating_sub(state.pos()) as f64;
-    Duration::try_from_secs_f64(left / rate).ok()
+/// At the rate so far, which a stall makes slower; `None` until something has moved, or where the
+/// total is not known.
+fn time_left(done: u64, total: Option<u64>, elapsed: Duration) -> Option<Duration> {
+    let left = total?.checked_sub(done)?;
+    let seconds = elapsed.as_secs_f64() * left as f64 / done as f64;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 #[cfg(test)]
@@ -365,6 +363,18 @@ mod tests {
         assert_eq!(last["lobs"], 800);
         assert_eq!(last["total_bytes"], serde_json::Value::Null);
         assert_eq!(last["done"], true);
+    }
+
+    #[test]
+    fn the_time_left_is_known_once_something_has_moved() {
+        let elapsed = Duration::from_secs(10);
+        let left = |done, total| time_left(done, total, elapsed);
+        assert_eq!(left(25, Some(100)), Some(Duration::from_secs(30)));
+        assert_eq!(left(100, Some(100)), Some(Duration::ZERO));
+        assert_eq!(left(0, Some(100)), None);
+        assert_eq!(left(0, Some(0)), None);
+        assert_eq!(left(101, Some(100)), None);
+        assert_eq!(left(5, None), None);
     }
 
     #[test]
