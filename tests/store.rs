@@ -5,6 +5,7 @@ mod copies;
 mod hostile;
 mod kill;
 mod lengths;
+mod mend;
 mod power;
 mod runs;
 mod witness;

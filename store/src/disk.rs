@@ -66,6 +66,38 @@ pub fn bare(error: io::Error) -> io::Error {
     }
 }
 
+/// Whether an error of reading says that the content of a file cannot be had, as a bad sector or a
+/// lost name do; and not that this process may not or cannot read it now.
+pub fn is_lost(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, OutOfMemory, PermissionDenied, TimedOut, WouldBlock};
+    let now = [
+        Interrupted,
+        OutOfMemory,
+        PermissionDenied,
+        TimedOut,
+        WouldBlock,
+    ];
+    !now.contains(&error.kind()) && !lacks_handles(error)
+}
+
+/// Whether there are too many open files.
+fn lacks_handles(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::io::Errno;
+        let inside = error
+            .get_ref()
+            .and_then(|inside| inside.downcast_ref::<PathError>());
+        let errno = Errno::from_io_error(inside.map_or(error, |named| &named.error));
+        errno.is_some_and(|errno| [Errno::MFILE, Errno::NFILE].contains(&errno))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = error;
+        false
+    }
+}
+
 /// The entries of a directory, sorted by name; none where there is no directory. Copies of a store by
 /// other programs may lack directories that were empty.
 pub fn entries(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<Entry>> {

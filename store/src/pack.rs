@@ -6,6 +6,7 @@
 //!
 //! docs/format.md describes every byte.
 
+mod packs;
 mod reader;
 mod record;
 mod table;
@@ -13,9 +14,8 @@ mod table;
 mod tests;
 mod writer;
 
-pub(crate) use reader::{
-    read_frame, read_frame_payload, read_manifest, read_table, salvage, stage_of,
-};
+pub(crate) use packs::Packs;
+pub(crate) use reader::{read_frame, read_frame_payload, read_manifest, salvage, stage_of};
 pub(crate) use record::Record;
 pub(crate) use table::{ChunkEntry, FrameEntry, LobEntry, Table};
 pub(crate) use writer::{PackWriter, Sealed};

@@ -4,6 +4,8 @@
 //! before it. A reader that has seen root `n` asks for `n + 1` and on: what it costs follows what is
 //! new, and a store that was replaced by another is noticed.
 
+mod mend;
+
 use std::path::{Path, PathBuf};
 
 use crate::decode::Decoder;
@@ -60,6 +62,19 @@ impl Root {
 
     /// Reads the root that must follow `before`, and where the reader stands after it.
     pub(crate) fn decode(bytes: &[u8], before: &Cursor, what: &str) -> Result<(Root, Cursor)> {
+        let (root, follows, after) = Root::decode_alone(bytes, what)?;
+        if follows == *before {
+            Ok((root, after))
+        } else {
+            Err(Error::damaged(
+                what,
+                "it does not follow the root before it",
+            ))
+        }
+    }
+
+    /// Reads a root; also returns what it says that it follows, and where a reader stands after it.
+    fn decode_alone(bytes: &[u8], what: &str) -> Result<(Root, Cursor, Cursor)> {
         let bad = |why: &str| Error::damaged(what, why);
         let body = bytes
             .len()
@@ -73,9 +88,11 @@ impl Root {
         d.magic(MAGIC)?;
         d.version(VERSION)?;
         d.zeros(6)?;
-        if d.u64()? != before.seq + 1 || d.bytes16()? != before.hash {
-            return Err(bad("it does not follow the root before it"));
-        }
+        let (seq, before) = (d.u64()?, d.bytes16()?);
+        let follows = Cursor {
+            seq: seq.checked_sub(1).ok_or_else(|| bad("it has no number"))?,
+            hash: before,
+        };
         let count = d.count(ID_LEN + 8)?;
         let added = (0..count)
             .map(|_| Ok((PackId::from_bytes(d.id()?), d.u64()?)))
@@ -85,12 +102,9 @@ impl Root {
             .map(|_| d.id().map(PackId::from_bytes))
             .collect::<Result<_>>()?;
         d.end()?;
-        let mut after = Cursor {
-            seq: before.seq + 1,
-            hash: [0; 16],
-        };
+        let mut after = Cursor { seq, hash: [0; 16] };
         after.hash.copy_from_slice(&hash.as_bytes()[..16]);
-        Ok((Root { added, dropped }, after))
+        Ok((Root { added, dropped }, follows, after))
     }
 }
 
@@ -102,12 +116,20 @@ fn path(dir: &Path, seq: u64) -> PathBuf {
 /// The root after `before`, if there is one.
 pub(crate) fn next(disk: &dyn Disk, dir: &Path, before: &Cursor) -> Result<Option<(Root, Cursor)>> {
     let path = path(dir, before.seq + 1);
-    let file = match disk.open(&path) {
+    match read(disk, &path)? {
+        Some(bytes) => Root::decode(&bytes, before, &path.display().to_string()).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The bytes of a root, if it is there.
+fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>> {
+    let file = match disk.open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Error::at(&path)(e)),
+        Err(e) => return Err(Error::at(path)(e)),
     };
-    let len = file.len().map_err(Error::at(&path))?;
+    let len = file.len().map_err(Error::at(path))?;
     if len > ROOT_MAX {
         return Err(Error::damaged(
             path.display(),
@@ -115,8 +137,54 @@ pub(crate) fn next(disk: &dyn Disk, dir: &Path, before: &Cursor) -> Result<Optio
         ));
     }
     let mut bytes = vec![0; len as usize];
-    file.read_at(0, &mut bytes).map_err(Error::at(&path))?;
-    Root::decode(&bytes, before, &path.display().to_string()).map(Some)
+    file.read_at(0, &mut bytes).map_err(Error::at(path))?;
+    Ok(Some(bytes))
+}
+
+/// How a reader of the roots goes on.
+pub(crate) enum Step {
+    /// With this root, after which it stands there.
+    Root(Root, Cursor),
+    /// It has seen all of them.
+    End,
+    /// There are more, but not the next one, or it cannot be read: for this reason.
+    Broken(String),
+}
+
+/// So far behind the end is looked for roots to which one that is lost would lead. The distances
+/// double, so that losing many in a row is noticed too.
+const GAP_MAX: u64 = 1 << 16;
+
+/// The step after `before`.
+pub(crate) fn step(disk: &dyn Disk, dir: &Path, before: &Cursor) -> Result<Step> {
+    match next(disk, dir, before) {
+        Ok(Some((root, after))) => Ok(Step::Root(root, after)),
+        Ok(None) if is_gap(disk, dir, before)? => match next(disk, dir, before)? {
+            // It was appended meanwhile, and others behind it.
+            Some((root, after)) => Ok(Step::Root(root, after)),
+            None => {
+                let lost = path(dir, before.seq + 1);
+                Ok(Step::Broken(format!("{} is missing", lost.display())))
+            }
+        },
+        Ok(None) => Ok(Step::End),
+        Err(e @ Error::Damaged { .. }) => Ok(Step::Broken(e.to_string())),
+        Err(Error::Io { path, source }) if disk::is_lost(&source) => {
+            Ok(Step::Broken(format!("{}: {source}", path.display())))
+        }
+        Err(e) => Err(e),
+    }
+}
+
+fn is_gap(disk: &dyn Disk, dir: &Path, before: &Cursor) -> Result<bool> {
+    let doubling = std::iter::successors(Some(4), |&n| (n < GAP_MAX).then_some(n * 2));
+    for distance in [2, 3].into_iter().chain(doubling) {
+        let path = path(dir, before.seq.saturating_add(distance));
+        if disk.len(&path).map_err(Error::at(&path))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether the root that `cursor` stands behind is there, by its number and its hash.
@@ -132,20 +200,46 @@ pub(crate) fn is_there(disk: &dyn Disk, dir: &Path, cursor: &Cursor) -> bool {
 }
 
 /// Appends a root after the last one, which is looked for from `seen` on. Writers take turns by the
-/// kernel lock `lock`; readers never wait.
+/// kernel lock `lock`; readers never wait. Where roots are lost or damaged, the chain is made whole
+/// first, with `all`: the packs that are there, durably. A root that says nothing is for that only,
+/// and is not written.
 pub(crate) fn append(
     disk: &dyn Disk,
     dir: &Path,
     lock: &Path,
     seen: &Cursor,
     root: &Root,
+    all: &dyn Fn() -> Result<Vec<(PackId, u64)>>,
 ) -> Result<Cursor> {
     let _turn = disk.lock(lock, true).map_err(Error::at(lock))?;
     let mut last = *seen;
-    while let Some((_, after)) = next(disk, dir, &last)? {
-        last = after;
+    let says_nothing = root.added.is_empty() && root.dropped.is_empty();
+    loop {
+        match step(disk, dir, &last)? {
+            Step::Root(_, after) => last = after,
+            Step::End => break,
+            Step::Broken(_) => {
+                last = mend::mend(disk, dir, &all()?)?;
+                break;
+            }
+        }
     }
-    let bytes = root.encode(&last);
+    if last.seq > 0 {
+        return match says_nothing {
+            true => Ok(last),
+            false => write(disk, dir, &last, root),
+        };
+    }
+    // Where no root is left, the first one names all packs that are there.
+    let mut first = root.clone();
+    let news = |(id, _): &(PackId, u64)| root.added.iter().all(|(added, _)| added != id);
+    first.added.extend(all()?.into_iter().filter(news));
+    write(disk, dir, &last, &first)
+}
+
+/// Writes the root that follows `last`, in the place of what may be there.
+fn write(disk: &dyn Disk, dir: &Path, last: &Cursor, root: &Root) -> Result<Cursor> {
+    let bytes = root.encode(last);
     let new = dir.join("new");
     // Left by a writer that was killed: the lock says that nobody is at it.
     if disk.len(&new).map_err(Error::at(&new))?.is_some() {
@@ -155,7 +249,7 @@ pub(crate) fn append(
     file.append(&bytes).map_err(Error::at(&new))?;
     let to = path(dir, last.seq + 1);
     disk::publish(disk, file.as_ref(), &new, &to).map_err(Error::at(&to))?;
-    Root::decode(&bytes, &last, "the new root").map(|(_, after)| after)
+    Root::decode(&bytes, last, "the new root").map(|(_, after)| after)
 }
 
 #[cfg(test)]

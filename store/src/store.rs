@@ -10,11 +10,11 @@ use crate::id::{ChunkId, LobId, PackId, StoreId};
 use crate::index::{self, Kind, Source};
 use crate::limits::TAIL_PACKS_MAX;
 use crate::manifest::Manifest;
-use crate::pack::{self, LobEntry};
+use crate::pack::{self, LobEntry, Packs};
 use crate::read::Recent;
 use crate::roots::{self, Cursor, Root};
 use crate::stage::{self, Writer};
-use crate::view::{Packs, Place, View};
+use crate::view::{Place, View, is_absent};
 
 /// What a store knows of a lob without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,13 +142,34 @@ impl Store {
     pub fn refresh(&self) -> Result<bool> {
         let old = self.view();
         let dir = self.root.join("roots");
-        if roots::next(self.disk.as_ref(), &dir, &old.cursor)?.is_none() {
-            return Ok(false);
+        match roots::next(self.disk.as_ref(), &dir, &old.cursor) {
+            Ok(None) => return Ok(false),
+            // Broken as it was, and all packs were looked for then.
+            Err(Error::Damaged { .. }) if old.broken.is_some() => return Ok(false),
+            // Broken, or another chain since somebody mended it.
+            Ok(Some(_)) | Err(Error::Damaged { .. }) => {}
+            Err(e) => return Err(e),
         }
         // From the start, so that the index runs that were merged meanwhile replace a long tail.
-        let new = View::load(self.disk.as_ref(), &self.root, &self.packs)?;
-        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+        self.reload()?;
         Ok(true)
+    }
+
+    fn reload(&self) -> Result<()> {
+        let new = View::load(self.disk.as_ref(), &self.root, &self.packs)?;
+        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have been quicker and have seen more.
+        let older = new.cursor.seq < view.cursor.seq;
+        if !older || new.broken.is_some() || view.broken.is_some() {
+            *view = Arc::new(new);
+        }
+        Ok(())
+    }
+
+    /// Why the roots of this store cannot all be followed, where some are lost or damaged. All packs
+    /// are found nevertheless, and the next writer to publish something makes the roots whole.
+    pub fn broken_roots(&self) -> Option<String> {
+        self.view().broken.clone()
     }
 
     /// Where the sequence of roots stands: two equal cursors mean an unchanged store.
@@ -197,7 +218,7 @@ impl Store {
         for pack in view.packs() {
             let table = match self.packs.table(&pack) {
                 Ok(table) => table,
-                Err(Error::NoPack(_) | Error::Damaged { .. }) => continue,
+                Err(e) if is_absent(&e) => continue,
                 Err(e) => return Err(e),
             };
             for n in 0..table.lob_count() {
@@ -228,8 +249,12 @@ impl Store {
     }
 
     /// Makes durable what is visible already and was made by others: they may have been killed
-    /// between making a name and syncing it, and what is acknowledged may rely on it.
+    /// between making a name and syncing it, and what is acknowledged may rely on it. Where packs
+    /// are visible only because the roots are broken, these are made whole.
     pub(crate) fn settle(&self) -> Result<()> {
+        if self.view().broken.is_some() {
+            self.publish_root(Vec::new())?;
+        }
         let seen = self.view().cursor.seq;
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
         if durable.is_some_and(|durable| durable >= seen) {
@@ -254,7 +279,13 @@ impl Store {
             added,
             dropped: Vec::new(),
         };
-        let last = roots::append(self.disk.as_ref(), &dir, &lock, &self.view().cursor, &root)?;
+        let packs = self.root.join("packs");
+        let all = || {
+            self.disk.sync_dir(&packs).map_err(Error::at(&packs))?;
+            self.packs.on_disk()
+        };
+        let disk = self.disk.as_ref();
+        let last = roots::append(disk, &dir, &lock, &self.view().cursor, &root, &all)?;
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(durable) = durable.as_mut() {
             *durable = (*durable).max(last.seq);
@@ -316,9 +347,7 @@ impl Store {
             let old = dir.join(index::run_name(run.from, run.to.seq));
             disk.remove(&old).map_err(Error::at(&old))?;
         }
-        let new = View::load(disk, &self.root, &self.packs)?;
-        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
-        Ok(())
+        self.reload()
     }
 }
 

@@ -1,16 +1,15 @@
 //! The view: what a reader of a store knows of its packs at one moment.
 
-use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
 
-use crate::disk::{Disk, DiskFile, Entry, Map};
+use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
 use crate::id::{ChunkId, LobId, PackId};
 use crate::index::{Kind, Run};
-use crate::limits::{OPEN_PACKS_MAX, OPEN_TABLES_MAX};
-use crate::pack::{self, ChunkEntry, LobEntry, Table};
-use crate::roots::{self, Cursor};
+use crate::pack::{ChunkEntry, LobEntry, Packs, Table};
+use crate::roots::{self, Cursor, Root, Step};
 
 /// Where something is: the pack, its table, and what the table says of it.
 #[derive(Debug, Clone)]
@@ -18,100 +17,6 @@ pub(crate) struct Place<T> {
     pub(crate) pack: PackId,
     pub(crate) table: Arc<Table>,
     pub(crate) entry: T,
-}
-
-/// Open tables and packs, kept for the next use, and never more than a bounded number of them.
-#[derive(Debug)]
-pub(crate) struct Packs {
-    disk: Arc<dyn Disk>,
-    dir: PathBuf,
-    tables: Mutex<HashMap<PackId, Arc<Table>>>,
-    files: Mutex<HashMap<PackId, Arc<dyn DiskFile>>>,
-}
-
-impl Packs {
-    /// Over the packs in `dir`.
-    pub(crate) fn new(disk: Arc<dyn Disk>, dir: PathBuf) -> Packs {
-        Packs {
-            disk,
-            dir,
-            tables: Mutex::default(),
-            files: Mutex::default(),
-        }
-    }
-
-    /// The file of a pack.
-    pub(crate) fn path(&self, id: &PackId) -> PathBuf {
-        self.dir.join(format!("{id}.pack"))
-    }
-
-    /// The file of its table.
-    pub(crate) fn table_path(&self, id: &PackId) -> PathBuf {
-        self.dir.join(format!("{id}.idx"))
-    }
-
-    /// The packs that are in the directory, named by a root or not, with their lengths in bytes.
-    pub(crate) fn on_disk(&self) -> Result<Vec<(PackId, u64)>> {
-        let entries = self.disk.list(&self.dir).map_err(Error::at(&self.dir))?;
-        let pack = |entry: &Entry| {
-            let id = entry.name.to_str()?.strip_suffix(".pack")?.parse().ok()?;
-            (!entry.is_dir).then_some((id, entry.len))
-        };
-        Ok(entries.iter().filter_map(pack).collect())
-    }
-
-    /// The open file of a pack.
-    pub(crate) fn file(&self, id: &PackId) -> Result<Arc<dyn DiskFile>> {
-        cached(&self.files, id, OPEN_PACKS_MAX, || {
-            let path = self.path(id);
-            match self.disk.open(&path) {
-                Ok(file) => Ok(Arc::from(file)),
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(Error::NoPack(*id)),
-                Err(e) => Err(Error::at(&path)(e)),
-            }
-        })
-    }
-
-    /// The table of a pack: its `.idx`, or where that is lost or damaged, the one in the pack.
-    pub(crate) fn table(&self, id: &PackId) -> Result<Arc<Table>> {
-        cached(&self.tables, id, OPEN_TABLES_MAX, || {
-            let path = self.table_path(id);
-            let alone = self
-                .disk
-                .map(&path)
-                .map_err(Error::at(&path))
-                .and_then(|map| Table::open(map, &path.display().to_string()));
-            let table = match alone {
-                Ok(table) => table,
-                Err(later @ Error::Later { .. }) => return Err(later),
-                Err(_) => {
-                    let path = self.path(id);
-                    let bytes = pack::read_table(self.file(id)?.as_ref(), &path)?;
-                    Table::open(Map::from(bytes), &path.display().to_string())?
-                }
-            };
-            Ok(Arc::new(table))
-        })
-    }
-}
-
-fn cached<T: ?Sized>(
-    cache: &Mutex<HashMap<PackId, Arc<T>>>,
-    id: &PackId,
-    most: usize,
-    open: impl FnOnce() -> Result<Arc<T>>,
-) -> Result<Arc<T>> {
-    if let Some(found) = cache.lock().unwrap_or_else(PoisonError::into_inner).get(id) {
-        return Ok(found.clone());
-    }
-    // Opened outside the lock: two threads may both open it, and one of the two is dropped.
-    let opened = open()?;
-    let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
-    if cache.len() >= most {
-        cache.clear();
-    }
-    let _ = cache.insert(*id, opened.clone());
-    Ok(opened)
 }
 
 /// The index runs, and the packs that came after them.
@@ -126,6 +31,9 @@ pub(crate) struct View {
     pub(crate) absent: Vec<PackId>,
     /// Where the sequence of roots stood.
     pub(crate) cursor: Cursor,
+    /// Why the roots after that cannot be followed, though there are some. What they named is in
+    /// the view all the same: all packs that are there.
+    pub(crate) broken: Option<String>,
 }
 
 impl View {
@@ -146,35 +54,69 @@ impl View {
             runs,
             ..View::default()
         };
-        let _ = view.extend(disk, root, packs)?;
+        view.follow(disk, &roots, packs)?;
+        if view.broken.is_none() && view.cursor.seq == 0 && !packs.on_disk()?.is_empty() {
+            view.broken = Some(format!("{}: no root is left", roots.display()));
+        }
+        if view.broken.is_some() {
+            view.take_in_all(packs)?;
+        }
         Ok(view)
     }
 
-    /// Takes in the roots that came since. Returns whether there were any.
-    pub(crate) fn extend(&mut self, disk: &dyn Disk, root: &Path, packs: &Packs) -> Result<bool> {
-        let before = self.cursor;
-        let dir = root.join("roots");
-        while let Some((root, after)) = roots::next(disk, &dir, &self.cursor)? {
-            // A pack that was dropped never comes back: its file may be gone.
-            let gone: HashSet<_> = root.dropped.into_iter().collect();
-            if !gone.is_empty() {
-                self.tail.retain(|(id, _)| !gone.contains(id));
-                self.absent.retain(|id| !gone.contains(id));
-                self.dropped.extend(gone);
-            }
-            for (id, _) in &root.added {
-                if self.dropped.contains(id) {
-                    continue;
+    /// Takes in the roots that came since.
+    fn follow(&mut self, disk: &dyn Disk, roots: &Path, packs: &Packs) -> Result<()> {
+        loop {
+            match roots::step(disk, roots, &self.cursor)? {
+                Step::Root(root, after) => {
+                    self.take_in(root, packs)?;
+                    self.cursor = after;
                 }
-                match packs.table(id) {
-                    Ok(table) => self.tail.push((*id, table)),
-                    Err(Error::NoPack(_) | Error::Damaged { .. }) => self.absent.push(*id),
-                    Err(e) => return Err(e),
+                Step::End => return Ok(()),
+                Step::Broken(why) => {
+                    self.broken = Some(why);
+                    return Ok(());
                 }
             }
-            self.cursor = after;
         }
-        Ok(before != self.cursor)
+    }
+
+    fn take_in(&mut self, root: Root, packs: &Packs) -> Result<()> {
+        // A pack that was dropped never comes back: its file may be gone.
+        let gone: HashSet<_> = root.dropped.into_iter().collect();
+        if !gone.is_empty() {
+            self.tail.retain(|(id, _)| !gone.contains(id));
+            self.absent.retain(|id| !gone.contains(id));
+            self.dropped.extend(gone);
+        }
+        for (id, _) in root.added {
+            // Whoever mends the roots may name a pack whose writer is about to do so.
+            let known = self.dropped.contains(&id) || self.tail.iter().any(|(pack, _)| *pack == id);
+            if !known {
+                self.add_pack(id, packs)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every pack that is there, whatever the roots say.
+    fn take_in_all(&mut self, packs: &Packs) -> Result<()> {
+        let known = self.known_packs();
+        for (id, _) in packs.on_disk()? {
+            if !known.contains(&id) {
+                self.add_pack(id, packs)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_pack(&mut self, id: PackId, packs: &Packs) -> Result<()> {
+        match packs.table(&id) {
+            Ok(table) => self.tail.push((id, table)),
+            Err(e) if is_absent(&e) => self.absent.push(id),
+            Err(e) => return Err(e),
+        }
+        Ok(())
     }
 
     /// Where a chunk is.
@@ -232,7 +174,7 @@ impl View {
                 }
                 let table = match packs.table(pack) {
                     Ok(table) => table,
-                    Err(Error::NoPack(_) | Error::Damaged { .. }) => continue,
+                    Err(e) if is_absent(&e) => continue,
                     Err(e) => return Err(e),
                 };
                 if let Some(entry) = confirm(&table, Some(number as usize)) {
@@ -261,6 +203,15 @@ impl View {
     }
 }
 
+/// Whether an error about the table of a pack says that nothing of the pack can be had.
+pub(crate) fn is_absent(error: &Error) -> bool {
+    match error {
+        Error::NoPack(_) | Error::Damaged { .. } => true,
+        Error::Io { source, .. } => disk::is_lost(source),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,7 +237,9 @@ mod tests {
             let lock = store.root().join("state/roots.lock");
             let roots = store.root().join("roots");
             let root = Root { added, dropped };
-            roots::append(&OsDisk, &roots, &lock, &Cursor::default(), &root).expect("appends");
+            let start = Cursor::default();
+            let all = || panic!("nothing is lost");
+            roots::append(&OsDisk, &roots, &lock, &start, &root, &all).expect("appends");
         };
         root(Vec::new(), vec![first]);
         // Nobody may add it again, and where somebody does, all readers agree on what holds.

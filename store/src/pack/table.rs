@@ -323,6 +323,16 @@ impl Table {
             && reserved == [0; 4]
     }
 
+    /// The first byte behind all records that it lists.
+    pub(crate) fn records_end(&self) -> u64 {
+        let frames = (0..self.frame_count()).filter_map(|n| self.frame(n));
+        let lobs = (0..self.lob_count()).map(|n| self.lob(n));
+        let ends = frames.map(|frame| frame.end());
+        ends.chain(lobs.map(|lob| lob.offset.saturating_add(u64::from(lob.len))))
+            .max()
+            .unwrap_or_default()
+    }
+
     /// How many frames it lists.
     pub(crate) fn frame_count(&self) -> usize {
         self.frames.len() / FRAME_ITEM

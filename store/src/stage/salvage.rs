@@ -128,6 +128,7 @@ fn adopt_moved(store: &Store, dir: &Path) -> Result<()> {
 /// lob of which all chunks are there. [`Error::Later`] when there is more that only a later lob can
 /// make sense of. Leaves nothing new where it fails.
 fn salvage(store: &Store, dir: &Path) -> Result<()> {
+    store.settle()?;
     adopt_moved(store, dir)?;
     let mut writer = Writer::new(store);
     match take_over(store, dir, &mut writer) {

@@ -1,0 +1,114 @@
+//! The packs of a store, opened when they are asked for.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::disk::{self, Disk, DiskFile, Entry, Map};
+use crate::error::{Error, Result};
+use crate::id::PackId;
+use crate::limits::{OPEN_PACKS_MAX, OPEN_TABLES_MAX};
+
+use super::Table;
+use super::reader::read_table;
+
+/// Open tables and packs, kept for the next use, and never more than a bounded number of them.
+#[derive(Debug)]
+pub(crate) struct Packs {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    tables: Mutex<HashMap<PackId, Arc<Table>>>,
+    files: Mutex<HashMap<PackId, Arc<dyn DiskFile>>>,
+}
+
+impl Packs {
+    /// Over the packs in `dir`.
+    pub(crate) fn new(disk: Arc<dyn Disk>, dir: PathBuf) -> Packs {
+        Packs {
+            disk,
+            dir,
+            tables: Mutex::default(),
+            files: Mutex::default(),
+        }
+    }
+
+    /// The file of a pack.
+    pub(crate) fn path(&self, id: &PackId) -> PathBuf {
+        self.dir.join(format!("{id}.pack"))
+    }
+
+    /// The file of its table.
+    pub(crate) fn table_path(&self, id: &PackId) -> PathBuf {
+        self.dir.join(format!("{id}.idx"))
+    }
+
+    /// The packs that are in the directory, named by a root or not, with their lengths in bytes.
+    pub(crate) fn on_disk(&self) -> Result<Vec<(PackId, u64)>> {
+        let entries = disk::entries(self.disk.as_ref(), &self.dir).map_err(Error::at(&self.dir))?;
+        let pack = |entry: &Entry| {
+            let id = entry.name.to_str()?.strip_suffix(".pack")?.parse().ok()?;
+            (!entry.is_dir).then_some((id, entry.len))
+        };
+        Ok(entries.iter().filter_map(pack).collect())
+    }
+
+    /// The open file of a pack.
+    pub(crate) fn file(&self, id: &PackId) -> Result<Arc<dyn DiskFile>> {
+        cached(&self.files, id, OPEN_PACKS_MAX, || {
+            let path = self.path(id);
+            match self.disk.open(&path) {
+                Ok(file) => Ok(Arc::from(file)),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(Error::NoPack(*id)),
+                Err(e) => Err(Error::at(&path)(e)),
+            }
+        })
+    }
+
+    /// The table of a pack: its `.idx`, or where that is lost or damaged, the one in the pack. A
+    /// table alone is nothing: what it lists would be taken for stored. So the pack must be there,
+    /// and as long as its records are at least.
+    pub(crate) fn table(&self, id: &PackId) -> Result<Arc<Table>> {
+        cached(&self.tables, id, OPEN_TABLES_MAX, || {
+            let pack = self.path(id);
+            let len = self.disk.len(&pack).map_err(Error::at(&pack))?;
+            let len = len.ok_or(Error::NoPack(*id))?;
+            let path = self.table_path(id);
+            let alone = self
+                .disk
+                .map(&path)
+                .map_err(Error::at(&path))
+                .and_then(|map| Table::open(map, &path.display().to_string()));
+            let table = match alone {
+                Ok(table) => table,
+                Err(later @ Error::Later { .. }) => return Err(later),
+                Err(_) => {
+                    let bytes = read_table(self.file(id)?.as_ref(), &pack)?;
+                    Table::open(Map::from(bytes), &pack.display().to_string())?
+                }
+            };
+            if table.records_end() > len {
+                return Err(Error::damaged(pack.display(), "it is cut off"));
+            }
+            Ok(Arc::new(table))
+        })
+    }
+}
+
+fn cached<T: ?Sized>(
+    cache: &Mutex<HashMap<PackId, Arc<T>>>,
+    id: &PackId,
+    most: usize,
+    open: impl FnOnce() -> Result<Arc<T>>,
+) -> Result<Arc<T>> {
+    if let Some(found) = cache.lock().unwrap_or_else(PoisonError::into_inner).get(id) {
+        return Ok(found.clone());
+    }
+    // Opened outside the lock: two threads may both open it, and one of the two is dropped.
+    let opened = open()?;
+    let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+    if cache.len() >= most {
+        cache.clear();
+    }
+    let _ = cache.insert(*id, opened.clone());
+    Ok(opened)
+}
