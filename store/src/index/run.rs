@@ -116,7 +116,7 @@ impl Run {
         if chunk_bits > 24 || lob_bits > 24 || chunk_count > most || lob_count > most {
             return Err(bad("numbers out of bounds"));
         }
-        if (pack_count + dropped_count).saturating_mul(ID_LEN) > d.left() {
+        if pack_count.saturating_add(dropped_count) > d.left() / ID_LEN {
             return Err(bad("it is cut off"));
         }
         let packs = (0..pack_count)
@@ -129,17 +129,21 @@ impl Run {
         if d.take(ID_LEN)? != blake3::hash(&bytes[..head]).as_bytes() {
             return Err(bad("its hash does not hold"));
         }
-        let mut at = head + ID_LEN;
-        let mut list = |count: u64, bits: u32| {
-            let entries = at..at + count as usize * ENTRY;
-            let fan = entries.end..entries.end + ((1 << bits) + 1) * 4;
-            at = fan.end;
-            List { entries, fan, bits }
-        };
-        let (chunks, lobs) = (list(chunk_count, chunk_bits), list(lob_count, lob_bits));
-        if at != bytes.len() {
+        let body = head + ID_LEN;
+        let fan_len = |bits: u32| ((1u64 << bits) + 1) * 4;
+        let lists =
+            (chunk_count + lob_count) * ENTRY as u64 + fan_len(chunk_bits) + fan_len(lob_bits);
+        if body as u64 + lists != bytes.len() as u64 {
             return Err(bad("it is not as long as it says"));
         }
+        // Nothing overflows: the file is as long as all of it together.
+        let list = |at: usize, count: u64, bits: u32| {
+            let entries = at..at + count as usize * ENTRY;
+            let fan = entries.end..entries.end + fan_len(bits) as usize;
+            List { entries, fan, bits }
+        };
+        let chunks = list(body, chunk_count, chunk_bits);
+        let lobs = list(chunks.fan.end, lob_count, lob_bits);
         Ok(Run {
             bytes,
             from,
