@@ -12,6 +12,9 @@ const MAX_LEN: u64 = Pointer::MAX_LEN as u64;
 /// answer; those that are no blobs are content.
 pub fn classify(scope: &Scope, seen: &mut Seen, mut oids: Vec<Oid>) -> Result<HashMap<Oid, Blob>> {
     let mut found = HashMap::with_capacity(oids.len());
+    if oids.is_empty() {
+        return Ok(found);
+    }
     if scope.fetches {
         let present = present(scope, oids.into_iter().collect())?;
         oids = present.into_iter().collect();
@@ -19,16 +22,6 @@ pub fn classify(scope: &Scope, seen: &mut Seen, mut oids: Vec<Oid>) -> Result<Ha
     for some in oids.chunks(scope.at_once) {
         let small = measure(scope, some, &mut found)?;
         read(scope, &small, &mut found)?;
-    }
-    remember(seen, &found);
-    Ok(found)
-}
-
-/// The same for objects that are known to be here and short.
-pub fn classify_short(scope: &Scope, seen: &mut Seen, oids: &[Oid]) -> Result<HashMap<Oid, Blob>> {
-    let mut found = HashMap::with_capacity(oids.len());
-    for some in oids.chunks(scope.at_once) {
-        read(scope, some, &mut found)?;
     }
     remember(seen, &found);
     Ok(found)

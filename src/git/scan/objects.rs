@@ -1,6 +1,6 @@
 //! The objects that commits hold, as `git rev-list` walks them.
 
-use super::blobs::{classify, classify_short};
+use super::blobs::classify;
 use super::{Found, Scope};
 use crate::git::records::Records;
 use crate::git::{Blob, GitError, Oid, Pointer, Repo, Result, Seen};
@@ -38,7 +38,7 @@ impl Walk<'_> {
 /// Which objects git is told to leave out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filter {
-    /// All but blobs that are short enough for a pointer.
+    /// All but blobs.
     ByKind,
     /// Longer blobs only: a git before 2.32 can't tell kinds apart.
     BySize,
@@ -100,17 +100,19 @@ pub fn filtered(
         }
         held.push(Object { oid, path, blob });
         if held.len() >= scope.at_once {
-            release(scope, seen, filter, &mut held, each)?;
+            release(scope, seen, &mut held, each)?;
         }
     }
-    release(scope, seen, filter, &mut held, each)
+    release(scope, seen, &mut held, each)
 }
 
 fn words(scope: &Scope, walk: Walk<'_>, filter: Filter) -> Vec<String> {
     let limit = format!("--filter=blob:limit={}", Pointer::MAX_LEN + 1);
-    let mut words = vec!["rev-list", "--objects", "--ignore-missing", &limit];
-    if filter == Filter::ByKind {
-        words.extend(["--filter=object:type=blob", "--filter-provided-objects"]);
+    let mut words = vec!["rev-list", "--objects", "--ignore-missing"];
+    match filter {
+        // Trees tell kinds; for lengths git would open every blob, also those that are known.
+        Filter::ByKind => words.extend(["--filter=object:type=blob", "--filter-provided-objects"]),
+        Filter::BySize => words.push(&limit),
     }
     if scope.partial {
         words.push("--missing=allow-any");
@@ -126,16 +128,12 @@ fn words(scope: &Scope, walk: Walk<'_>, filter: Filter) -> Vec<String> {
 fn release(
     scope: &Scope,
     seen: &mut Seen,
-    filter: Filter,
     held: &mut Vec<Object>,
     each: &mut dyn FnMut(Found),
 ) -> Result<()> {
     let unknown = held.iter().filter(|object| object.blob.is_none());
     let unknown: Vec<Oid> = unknown.map(|object| object.oid).collect();
-    let found = match filter {
-        Filter::ByKind => classify_short(scope, seen, &unknown)?,
-        Filter::BySize => classify(scope, seen, unknown)?,
-    };
+    let found = classify(scope, seen, unknown)?;
     for object in held.drain(..) {
         let Object { oid, path, blob } = object;
         let blob = blob.or_else(|| found.get(&oid).copied());

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use lob_store::LobId;
 
-use super::blobs::classify_short;
 use super::objects::{Filter, filtered};
 use super::*;
 use crate::git::Blob;
@@ -378,7 +377,7 @@ fn what_is_long_after_all_is_passed_over() {
     let mut seen = Seen::open(&repo);
     let names = ["HEAD:long", "HEAD", "HEAD:short"];
     let oids = names.map(|name| oid(&fixture, name));
-    let found = classify_short(&scope(&repo), &mut seen, &oids).unwrap();
+    let found = classify(&scope(&repo), &mut seen, oids.to_vec()).unwrap();
     assert_eq!(found.len(), 3);
     let known = oids.map(|oid| seen.get(&oid).and_then(Blob::pointer));
     assert_eq!(known, [None, None, Some(lob("one"))]);
@@ -406,7 +405,8 @@ fn more_than_is_held_at_once_is_found_once_each_in_the_order_of_the_walk() {
         .output(["ls-tree", "-r", "--name-only", "-z", "main"])
         .unwrap();
     let listed: Vec<_> = listed.split(|&byte| byte == 0).take(100).collect();
-    for processes in [4, 0] {
+    // Lengths, then contents, of 30 at a time.
+    for processes in [8, 0] {
         let _ = fs::remove_file(&log);
         let mut paths = Vec::new();
         let mut each = |found: Found| paths.push(found.path);
