@@ -16,7 +16,6 @@ use lob_store::disk::OsDisk;
 use lob_store::{Added, LobInfo, Progress, Store, Writer};
 
 use crate::git::filter::{Failure, Handler, Reply, Smudge};
-use crate::git::hooks::Hooks;
 use crate::git::patterns::Patterns;
 use crate::git::seen::Blob;
 use crate::git::version::{Feature, Version};
@@ -56,8 +55,6 @@ pub struct Converter<'a> {
     local: &'a Local,
     around: &'a dyn Surroundings,
     writer: Option<Writer<'a>>,
-    /// Whether the store was opened.
-    opened: bool,
     /// Set while content goes into a writer: a panic in between takes the writer away.
     interrupted: bool,
     rules: Option<Rules>,
@@ -161,7 +158,6 @@ impl<'a> Converter<'a> {
             local,
             around,
             writer: None,
-            opened: false,
             interrupted: false,
             rules: None,
             undisturbed: None,
@@ -202,17 +198,9 @@ impl<'a> Converter<'a> {
         Ok(())
     }
 
-    /// The store. Where there is none yet, as in a fresh clone, it is made, and the hooks are set.
+    /// The store, which is made where there is none yet.
     fn store(&mut self) -> Result<&'a Store, Failure> {
-        let repo = self.local.repo();
-        let is_new = !self.opened && !repo.lob_dir().join("state").exists();
-        let store = self.local.store()?;
-        self.opened = true;
-        if is_new && repo.work_tree().is_some() {
-            // Where they can't be set, as they would replace somebody's, `lob doctor` tells.
-            let _ = Hooks::of(repo).and_then(|hooks| hooks.install(false));
-        }
-        Ok(store)
+        Ok(self.local.store()?)
     }
 
     /// The store, with all that was cleaned visible in it.

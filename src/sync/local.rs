@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use lob_store::Store;
 use lob_store::disk::OsDisk;
 
+use crate::git::hooks::Hooks;
 use crate::git::{GitError, Repo};
 
 /// A repository and the store in it.
@@ -34,12 +35,17 @@ impl Local {
         &self.repo
     }
 
-    /// Its store, which is made where there is none yet.
+    /// Its store. Where there is none yet, as in a fresh clone, it is made, and the hooks are set.
     pub fn store(&self) -> lob_store::Result<&Store> {
         if let Some(store) = self.store.get() {
             return Ok(store);
         }
+        let is_new = !self.repo.lob_dir().join("state").exists();
         let store = Store::open_or_create(Arc::new(OsDisk), &self.repo.lob_dir())?;
+        if is_new && self.repo.work_tree().is_some() {
+            // Where they can't be set, as they would replace somebody's, `lob doctor` tells.
+            let _ = Hooks::of(&self.repo).and_then(|hooks| hooks.install(false));
+        }
         Ok(self.store.get_or_init(|| store))
     }
 }

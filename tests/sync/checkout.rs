@@ -85,6 +85,25 @@ fn p12_a_checkout_without_the_content_leaves_pointers_that_fixup_replaces() {
 }
 
 #[test]
+fn a_clone_of_pointers_has_its_hooks_when_it_is_filled() {
+    let (world, origin, work) = filtered();
+    work.write("a.bin", noise(1, 5000));
+    work.commit("first");
+    work.git(&["push", "-q", "origin", "main"]);
+    let mut git = world.command("git");
+    git.env("LOB_SKIP_SMUDGE", "1").args(["clone", "-q"]);
+    world.ok(git.arg(origin.path()).arg("clone"));
+    let clone = world.repo("clone");
+    clone.lob(&["pull"]);
+    assert_eq!(clone.read("a.bin"), work.read("a.bin"));
+    clone.write("b.bin", noise(2, 5000));
+    clone.commit("second");
+    clone.git(&["push", "-q", "origin", "main"]);
+    work.git(&["pull", "-q", "origin", "main"]);
+    assert_eq!(work.read("b.bin"), clone.read("b.bin"));
+}
+
+#[test]
 fn what_is_not_to_be_fetched_stays_a_pointer_and_is_no_trouble() {
     let (world, origin, work) = filtered();
     work.write("a.bin", noise(1, 5000));
