@@ -213,6 +213,8 @@ fn status_knows_what_was_pushed_without_asking_the_remote() {
     repo.commit("First");
     repo.git(&["push", "-q", "origin", "main"]);
     assert_eq!(status(&repo)["unpushed"], 0);
+    let calm = "1 lob, 5.0 kB: all here and pushed\n";
+    assert_eq!(repo.lob(&["status"]), calm);
     let clone = world.clone_of(&bare, "clone");
     assert_eq!(
         status(&clone)["unpushed"],
@@ -231,13 +233,19 @@ fn status_tells_missing_from_unwanted() {
     let repo = mixed(&world);
     let text = repo.lob(&["status"]);
     assert!(
-        text.contains("missing: 2, 12.3 MB  -> lob pull\n  gone.bin  (12.3 MB)\n"),
+        text.contains("missing: 1, 12.3 MB  -> lob pull\n  gone.bin  (12.3 MB)\n"),
+        "{text}"
+    );
+    assert!(
+        text.ends_with("lob leaves as they are: 1 file\n  other.bin  (7 B)\n"),
         "{text}"
     );
     repo.git(&["config", "lob.fetchExclude", "gone.*"]);
     let totals = status(&repo);
-    assert_eq!(totals["missing"], 1);
+    assert_eq!(totals["lobs"], 2);
+    assert_eq!(totals["missing"], 0);
     assert_eq!(totals["unwanted"], 1);
+    assert_eq!(totals["foreign"], 1);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::ls_files::is_present;
 use super::{Outcome, store_of};
 use crate::git::patterns::Patterns;
 use crate::git::scan::{Tracked, index_pointers};
-use crate::git::{Repo, Seen};
+use crate::git::{Pointer, Repo, Seen};
 use crate::sync::prefetch;
 use crate::ui::{Exit, Failure, Ui};
 use report::Report;
@@ -42,6 +42,8 @@ pub(super) fn run(_: Args, ui: &Ui) -> Outcome {
     });
     let lobs = lobs?;
     let staged = Staged::judge(&staged?, &lobs, &mut seen);
+    let is_lob = |one: &Tracked| matches!(one.pointer, Pointer::Lob { .. });
+    let (lobs, foreign): (Vec<_>, Vec<_>) = lobs.into_iter().partition(is_lob);
     // Losing it costs another look next time.
     let _ = seen.save();
     let report = Report {
@@ -49,6 +51,7 @@ pub(super) fn run(_: Args, ui: &Ui) -> Outcome {
         staged,
         unpushed: unpushed?,
         held: Held::look(repo, lobs)?,
+        foreign,
         background: prefetch::Status::last(repo),
     };
     report.print(ui)?;

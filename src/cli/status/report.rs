@@ -22,6 +22,8 @@ pub(super) struct Report {
     pub(super) staged: Vec<Staged>,
     pub(super) unpushed: Unpushed,
     pub(super) held: Held,
+    /// Pointers of other tools.
+    pub(super) foreign: Vec<Tracked>,
     /// The last run in the background.
     pub(super) background: Option<prefetch::Status>,
 }
@@ -50,6 +52,7 @@ struct Totals<'a> {
     missing_size: u64,
     unwanted: usize,
     pointers: usize,
+    foreign: usize,
 }
 
 impl Report {
@@ -88,13 +91,19 @@ impl Report {
                 missing_size: size(&self.held.missing),
                 unwanted: self.held.unwanted.len(),
                 pointers: self.held.pointers.len(),
+                foreign: self.foreign.len(),
             },
         )
     }
 
     fn text(&self, ui: &Ui) -> Result<(), Failure> {
         let (lobs, bytes) = self.total;
-        ui.line(format_args!("{}, {}", count(lobs, "lob"), Size(bytes)))?;
+        let end = if self.is_calm() {
+            ": all here and pushed"
+        } else {
+            ""
+        };
+        ui.line(format_args!("{}, {}{end}", count(lobs, "lob"), Size(bytes)))?;
         if !self.staged.is_empty() {
             ui.line(format_args!("staged: {}", self.staged.len()))?;
             list(ui, &self.staged, |one| {
@@ -136,10 +145,29 @@ impl Report {
                 Size(size(unwanted))
             ))?;
         }
+        if !self.foreign.is_empty() {
+            let files = count(self.foreign.len(), "file");
+            ui.line(format_args!(
+                "pointers of Git LFS or git-lob, which lob leaves as they are: {files}"
+            ))?;
+            list(ui, &self.foreign, named)?;
+        }
         match &self.background {
             Some(background) => say_background(background, ui),
             None => Ok(()),
         }
+    }
+
+    /// Whether nothing needs attention and nothing is left out.
+    fn is_calm(&self) -> bool {
+        let Held {
+            missing,
+            unwanted,
+            pointers,
+        } = &self.held;
+        let pushed = self.unpushed.remote.is_some() && self.unpushed.lobs.is_empty();
+        let lists = [missing, unwanted, pointers];
+        self.staged.is_empty() && pushed && lists.iter().all(|list| list.is_empty())
     }
 
     fn say_unpushed(&self, ui: &Ui) -> Result<(), Failure> {
