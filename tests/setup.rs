@@ -207,6 +207,18 @@ fn a_name_is_tracked_whatever_characters_it_has() {
 }
 
 #[test]
+fn hints_lead_somewhere() {
+    let world = World::new();
+    let repo = world.init("repo");
+    let said = repo.try_lob(&["track", "!x"]).fails(1);
+    assert!(said.contains("no patterns that negate"), "{said}");
+    assert!(!said.contains("hint:"), "{said}");
+    let said = run(world.command("lob").arg("ls-files"), b"").fails(1);
+    let top = world.path().to_str().unwrap();
+    assert!(said.contains(top), "the directory is named: {said}");
+}
+
+#[test]
 fn track_writes_to_the_directory_where_it_is_run() {
     let world = World::new();
     let repo = world.init("repo");

@@ -151,7 +151,7 @@ impl GitError {
             GitError::Old { feature, .. } => {
                 Some(format!("install git {} or later", feature.since()))
             }
-            GitError::Value { key, .. } => Some(format!(
+            GitError::Value { key, .. } if key.contains('.') => Some(format!(
                 "see where it is set with `git config --show-origin {key}`"
             )),
             GitError::Windows {

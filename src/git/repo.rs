@@ -174,7 +174,7 @@ fn ask(git: &Git) -> Result<Vec<u8>> {
     match pipe.finish() {
         Err(GitError::Failed { stderr, .. }) if split(&answer).len() < 4 => {
             Err(GitError::NoRepository {
-                dir: git.dir().to_path_buf(),
+                dir: std::path::absolute(git.dir()).unwrap_or_else(|_| git.dir().to_path_buf()),
                 stderr: stderr.trim_start_matches("fatal: ").to_string(),
             })
         }

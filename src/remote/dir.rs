@@ -37,11 +37,11 @@ pub fn open_dir(dir: &Path, access: Access, expected: Option<StoreId>) -> Result
                 expected,
             });
         }
-        if access == Access::Read {
-            return Err(Error::NoStore(dir.to_path_buf()));
-        }
         if !dir.parent().is_some_and(Path::is_dir) {
             return Err(Error::NoParent(dir.to_path_buf()));
+        }
+        if access == Access::Read {
+            return Err(Error::NoStore(dir.to_path_buf()));
         }
         Store::open_or_create(disk, dir)?
     } else if access == Access::Read {
@@ -206,6 +206,8 @@ mod tests {
         for dir in [&empty, &top.path().join("missing")] {
             assert_eq!(kind(open_dir(dir, Access::Read, None)), "no store");
         }
+        let unmounted = top.path().join("unmounted/lob");
+        assert_eq!(kind(open_dir(&unmounted, Access::Read, None)), "no parent");
         assert_eq!(names(top.path()), ["empty"]);
         assert!(names(&empty).is_empty());
     }

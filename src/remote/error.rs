@@ -32,7 +32,7 @@ pub enum Error {
     #[error("there is no lob store at {} yet", .0.display())]
     NoStore(PathBuf),
     /// The place is not there, and not even the directory above it.
-    #[error("{} cannot be made: the directory above it does not exist", .0.display())]
+    #[error("there is no lob store at {}, nor the directory above it", .0.display())]
     NoParent(PathBuf),
     /// A store was there before, and now nothing is.
     #[error("the store {expected} was at {} before, and now nothing is there", path.display())]
