@@ -7,6 +7,8 @@
 
 mod filters;
 mod format;
+#[cfg(unix)]
+mod guide;
 mod look;
 mod manners;
 mod promises;

@@ -94,6 +94,7 @@ fn a_clone_of_pointers_has_its_hooks_when_it_is_filled() {
     git.env("LOB_SKIP_SMUDGE", "1").args(["clone", "-q"]);
     world.ok(git.arg(origin.path()).arg("clone"));
     let clone = world.repo("clone");
+    assert!(clone.path().join(".git/hooks/pre-push").exists());
     clone.lob(&["pull"]);
     assert_eq!(clone.read("a.bin"), work.read("a.bin"));
     clone.write("b.bin", noise(2, 5000));

@@ -202,6 +202,9 @@ impl<'a> Converter<'a> {
 
     fn rules(&mut self) -> Result<&Rules, Failure> {
         if self.rules.is_none() {
+            // Also where all files stay pointers a clone needs its hooks. Without a store the next
+            // that needs it says why.
+            let _ = self.store();
             let settings = self.local.repo().settings()?.clone();
             self.rules = Some(Rules::of(settings)?);
         }
