@@ -26,15 +26,24 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use failure::{Explain, Failure};
+use failure::Failure;
 use options::Options;
 use report::{Report, Section};
 use tool::Installed;
 use workload::Workload;
+use world::World;
 
 /// How often the content of a workload is on the disk at once, at most: the source, the work tree,
 /// the local and the remote store, and the clone with its own store.
 const COPIES: u64 = 6;
+
+/// Where the work is done.
+struct Places<'d> {
+    /// Everything but the remotes.
+    dir: &'d Path,
+    /// The remotes.
+    remotes: &'d Path,
+}
 
 fn main() -> ExitCode {
     match run(&Options::parse()) {
@@ -49,23 +58,21 @@ fn main() -> ExitCode {
 
 /// Whether every tool did its work right.
 fn run(options: &Options) -> Result<bool, Failure> {
-    let place = options.place()?;
-    let dir = tempfile::Builder::new()
-        .prefix("lob-peers-")
-        .tempdir_in(&place)
-        .because(format_args!(
-            "cannot make a directory in {}",
-            place.display()
-        ))?;
+    let dir = options.make_dir()?;
+    let remotes = options.make_remotes()?;
+    let places = Places {
+        dir: dir.path(),
+        remotes: remotes.as_ref().unwrap_or(&dir).path(),
+    };
     let tools = installed(options, dir.path())?;
     let mut report = Report::new(options, &tools);
     for name in &options.workloads {
         let source = dir.path().join("source");
         let workload = Workload::make(*name, &source, options.scale)?;
-        check_space(&place, &workload)?;
+        check_space(&places, &workload)?;
         report
             .sections
-            .push(rounds(&workload, &tools, options, dir.path())?);
+            .push(rounds(&workload, &tools, options, &places)?);
         tree::remove(&source)?;
         if let Some(section) = report.sections.last() {
             println!("{}", table::Table::of(section));
@@ -102,7 +109,7 @@ fn rounds(
     workload: &Workload,
     tools: &[Installed],
     options: &Options,
-    dir: &Path,
+    places: &Places,
 ) -> Result<Section, Failure> {
     let mut section = Section::new(workload, tools.iter().map(|one| one.tool.name()));
     for round in 0..options.runs {
@@ -113,10 +120,12 @@ fn rounds(
         }
         for Installed { tool, .. } in turns {
             let name = tool.name();
-            let world = dir.join(format!("{name}-{round}"));
+            let world = places.dir.join(format!("{name}-{round}"));
+            let remote = places.remotes.join(format!("{name}-{round}.remote"));
             eprintln!("{} {}/{}: {name}", workload.name, round + 1, options.runs);
-            let result = trial::run(tool.as_ref(), workload, &world);
+            let result = trial::run(tool.as_ref(), workload, &World::new(&world, &remote)?);
             tree::remove(&world)?;
+            tree::remove(&remote)?;
             if let Err(failure) = &result {
                 eprintln!("{name}: {failure}");
             }
@@ -126,16 +135,19 @@ fn rounds(
     Ok(section)
 }
 
-/// Fails before the disk is full.
-fn check_space(place: &Path, workload: &Workload) -> Result<(), Failure> {
-    let need = workload.bytes() * COPIES;
-    match tree::free(place) {
-        Some(free) if free < need => Err(Failure::Wrong(format!(
-            "{} has {free} bytes free and {} needs {need}; choose another place by --dir or a \
-             smaller --scale",
-            place.display(),
-            workload.name
-        ))),
-        _ => Ok(()),
+/// Fails before a disk is full.
+fn check_space(places: &Places, workload: &Workload) -> Result<(), Failure> {
+    for (place, copies) in [(places.dir, COPIES), (places.remotes, 2)] {
+        let need = workload.bytes() * copies;
+        let free = tree::free(place).unwrap_or(u64::MAX);
+        if free < need {
+            return Err(Failure::Wrong(format!(
+                "{} has {free} bytes free and {} needs {need}; choose another place by --dir and \
+                 --remotes, or a smaller --scale",
+                place.display(),
+                workload.name
+            )));
+        }
     }
+    Ok(())
 }

@@ -1,6 +1,8 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
 
 use crate::failure::{Explain, Failure};
 use crate::tool;
@@ -36,6 +38,10 @@ pub struct Options {
     /// Where to work, on the disk that is to be measured; the temporary directory if not given
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+    /// Where the remotes are, if elsewhere: on another file system no tool can link files instead of
+    /// copying them
+    #[arg(long, value_name = "DIR")]
+    pub remotes: Option<PathBuf>,
     /// Cargo gives this to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
@@ -44,12 +50,25 @@ pub struct Options {
 const DEFAULT_TOOLS: &str = "git,git-lfs,git-annex,restic,borg,casync,rsync,lob";
 
 impl Options {
-    /// The directory to work in, as an absolute path.
-    pub fn place(&self) -> Result<PathBuf, Failure> {
-        let dir = self.dir.clone().unwrap_or_else(std::env::temp_dir);
-        dir.canonicalize()
-            .because(format_args!("cannot work in {}", dir.display()))
+    /// A new directory to work in.
+    pub fn make_dir(&self) -> Result<TempDir, Failure> {
+        make_in(&self.dir.clone().unwrap_or_else(std::env::temp_dir))
     }
+
+    /// A new directory for the remotes, if they are not beside the rest.
+    pub fn make_remotes(&self) -> Result<Option<TempDir>, Failure> {
+        self.remotes.as_deref().map(make_in).transpose()
+    }
+}
+
+/// A directory with an absolute path that is removed with the value.
+fn make_in(place: &Path) -> Result<TempDir, Failure> {
+    let what = format!("cannot work in {}", place.display());
+    let place = place.canonicalize().because(&what)?;
+    tempfile::Builder::new()
+        .prefix("lob-peers-")
+        .tempdir_in(place)
+        .because(&what)
 }
 
 fn scale(text: &str) -> Result<f64, String> {

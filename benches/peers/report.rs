@@ -18,6 +18,8 @@ pub const BASE: &str = "git-lfs";
 pub struct Report {
     machine: Machine,
     scale: f64,
+    /// Whether the remotes were given a place of their own.
+    remotes_elsewhere: bool,
     versions: BTreeMap<&'static str, String>,
     /// The workloads that are done.
     pub sections: Vec<Section>,
@@ -30,6 +32,7 @@ impl Report {
         Report {
             machine: Machine::look(),
             scale: options.scale,
+            remotes_elsewhere: options.remotes.is_some(),
             versions: tools.iter().map(version).collect(),
             sections: Vec::new(),
         }

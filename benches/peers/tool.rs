@@ -93,7 +93,7 @@ pub fn named(name: Name) -> Box<dyn Tool> {
 /// The first line of what the tool says of its version; none where it is not installed.
 pub fn version(tool: &dyn Tool, dir: &Path) -> Result<Option<String>, Failure> {
     let dir = dir.join("version");
-    let world = World::new(&dir)?;
+    let world = World::new(&dir, &dir.join("remote"))?;
     let said = match tool.version() {
         [program, args @ ..] => world.run(&dir, program, args).ok(),
         [] => None,

@@ -46,14 +46,9 @@ fn join(one: Option<Step>, two: Option<Step>) -> Option<Step> {
 
 /// Adds and pushes every version, looks at the status, clones, and compares the clone with the
 /// source.
-pub fn run(
-    tool: &dyn Tool,
-    workload: &Workload,
-    root: &std::path::Path,
-) -> Result<Figures, Failure> {
-    let world = World::new(root)?;
-    tool.set_up(&world)?;
-    let measure = |commands: Vec<Command>| step(commands, tool, &world);
+pub fn run(tool: &dyn Tool, workload: &Workload, world: &World) -> Result<Figures, Failure> {
+    tool.set_up(world)?;
+    let measure = |commands: Vec<Command>| step(commands, tool, world);
     let mut figures = Figures::default();
     let (mut adds, mut pushes) = (Steps::default(), Steps::default());
     let (mut remote, mut local) = (0, 0);
@@ -63,16 +58,16 @@ pub fn run(
         for (path, source) in &version.files {
             tree::put(source, &world.tree().join(path), modified)?;
         }
-        adds.add(nth, measure(tool.add(&world, nth))?);
-        pushes.add(nth, measure(tool.push(&world, nth))?);
+        adds.add(nth, measure(tool.add(world, nth))?);
+        pushes.add(nth, measure(tool.push(world, nth))?);
         if nth == 0 {
             remote = tree::size(&world.remote())?;
-            local = tree::size(&tool.local(&world))?;
+            local = tree::size(&tool.local(world))?;
         }
     }
-    let status = measure(tool.status(&world))?;
+    let status = measure(tool.status(world))?;
     let last = workload.versions.len().saturating_sub(1);
-    let clone = measure(tool.clone(&world, last))?;
+    let clone = measure(tool.clone(world, last))?;
 
     saved(&mut figures, &adds, &pushes);
     figures.time(Measure::Status, status.map(|step| step.wall));
@@ -85,7 +80,7 @@ pub fn run(
     figures.size(Measure::LocalFirst, local);
     let growth = |now: u64, then: u64| now.saturating_sub(then);
     let remote = growth(tree::size(&world.remote())?, remote);
-    let local = growth(tree::size(&tool.local(&world))?, local);
+    let local = growth(tree::size(&tool.local(world))?, local);
     figures.size(Measure::RemoteGrowth, remote);
     figures.size(Measure::LocalGrowth, local);
 
@@ -96,7 +91,7 @@ pub fn run(
             .iter()
             .map(|(p, s)| (p.as_path(), s.as_path())),
     )?;
-    tool.check(&world, workload.example()?)?;
+    tool.check(world, workload.example()?)?;
     Ok(figures)
 }
 

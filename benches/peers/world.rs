@@ -30,14 +30,16 @@ const FOREIGN: [&str; 5] = ["GIT_", "LOB_", "XDG_", "RESTIC_", "BORG_"];
 /// A directory with everything in it.
 pub struct World {
     root: PathBuf,
+    remote: PathBuf,
 }
 
 impl World {
     /// Makes the directory and the parts that are there from the beginning. The remote is the
-    /// tool's to make.
-    pub fn new(root: &Path) -> Result<World, Failure> {
+    /// tool's to make, and is not always on the same disk.
+    pub fn new(root: &Path, remote: &Path) -> Result<World, Failure> {
         let world = World {
             root: root.to_path_buf(),
+            remote: remote.to_path_buf(),
         };
         for dir in ["home", "tree", "clone", "notes", "tmp"] {
             let dir = root.join(dir);
@@ -59,7 +61,7 @@ impl World {
 
     /// The repository or store that it is pushed to.
     pub fn remote(&self) -> PathBuf {
-        self.root.join("remote")
+        self.remote.clone()
     }
 
     /// An empty directory for what comes back from the remote.
