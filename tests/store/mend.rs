@@ -51,7 +51,10 @@ fn assert_whole(store: &Store, lobs: impl Iterator<Item = u64>) {
 }
 
 /// Everything that can happen to root `seq`.
-fn damages(dir: &Path, seq: u64) -> Vec<(&'static str, Box<dyn Fn()>)> {
+/// What is done to a file, in words and in fact.
+type Damage = (&'static str, Box<dyn Fn()>);
+
+fn damages(dir: &Path, seq: u64) -> Vec<Damage> {
     let path = root(dir, seq);
     let other = root(dir, if seq == 1 { 2 } else { seq - 1 });
     let edit = |how: fn(&mut Vec<u8>)| {
