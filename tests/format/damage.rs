@@ -59,13 +59,9 @@ fn a_changed_byte_is_an_error_or_harmless() {
             bad[at] ^= 1 << (at % 8);
             fs::write(file, &bad).unwrap();
             let count = readable(dir.path(), &contents);
-            // Of the two copies of the table, either serves.
-            let spare = file == &table || file.starts_with(&packs) && at >= records_end;
+            // Of the two copies of the table, either serves; and without roots all packs count.
+            let spare = at >= records_end || !file.starts_with(&packs) || file == &table;
             assert!(!spare || count == 2, "{} byte {at}", file.display());
-            assert!(
-                file.starts_with(&packs) || count == 0,
-                "byte {at} of the root"
-            );
         }
         fs::write(file, &whole).unwrap();
     }

@@ -50,10 +50,10 @@ fn assert_whole(store: &Store, lobs: impl Iterator<Item = u64>) {
     assert_eq!(listed, ids);
 }
 
-/// Everything that can happen to root `seq`.
 /// What is done to a file, in words and in fact.
 type Damage = (&'static str, Box<dyn Fn()>);
 
+/// Everything that can happen to root `seq`.
 fn damages(dir: &Path, seq: u64) -> Vec<Damage> {
     let path = root(dir, seq);
     let other = root(dir, if seq == 1 { 2 } else { seq - 1 });
