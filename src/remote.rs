@@ -50,8 +50,8 @@ pub trait Remote: fmt::Debug + Send + Sync {
     fn each_frame(&self, ids: &[ChunkId], each: &mut dyn FnMut(Frame) -> Result<()>) -> Result<()>;
     /// Calls `each` for every lob in the store, in no order, each once.
     fn each_lob(&self, each: &mut dyn FnMut(LobInfo) -> Result<()>) -> Result<()>;
-    /// Starts receiving.
-    fn receive(&self) -> Result<Box<dyn Upload + '_>>;
+    /// Starts receiving what comes from `origin`.
+    fn receive(&self, origin: Origin) -> Result<Box<dyn Upload + Send + '_>>;
     /// Bytes that can still be stored there, where that can be told.
     fn free_space(&self) -> Result<Option<u64>>;
 
@@ -73,14 +73,14 @@ pub trait Upload: fmt::Debug {
     fn add_frame(&mut self, frame: Frame) -> Result<()>;
     /// Names a lob all of whose chunks are there. That they make it up is verified, at the latest
     /// in [`Upload::publish`], unless this program has done so before.
-    fn add_manifest(&mut self, manifest: &Manifest, origin: Origin) -> Result<()>;
+    fn add_manifest(&mut self, manifest: &Manifest) -> Result<()>;
     /// Makes all that was taken durable and visible. More can follow.
     fn publish(&mut self) -> Result<()>;
     /// Publishes and ends.
     fn finish(self: Box<Self>) -> Result<()>;
 }
 
-/// Where a manifest comes from.
+/// Where lobs come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// From this program's own store, which verified it when it came in.

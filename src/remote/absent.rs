@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use lob_store::{ChunkId, Cursor, Frame, LobId, LobInfo, Manifest, StoreId};
 
 use super::error::{Error, Result};
-use super::{Remote, Upload};
+use super::{Origin, Remote, Upload};
 
 /// A place where a push would make a store. It holds nothing and takes nothing.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl Remote for Absent {
         Ok(())
     }
 
-    fn receive(&self) -> Result<Box<dyn Upload + '_>> {
+    fn receive(&self, _: Origin) -> Result<Box<dyn Upload + Send + '_>> {
         self.refuse()
     }
 

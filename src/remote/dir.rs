@@ -87,9 +87,8 @@ impl Remote for Store {
     }
 
     fn sizes(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>> {
-        ids.iter()
-            .map(|id| Ok(self.lob(id)?.map(|lob| lob.size)))
-            .collect()
+        let lobs = self.lobs(ids)?.into_iter();
+        Ok(lobs.map(|lob| lob.map(|lob| lob.size)).collect())
     }
 
     fn has_chunks(&self, ids: &[ChunkId]) -> Result<Vec<bool>> {
@@ -139,8 +138,11 @@ impl Remote for Store {
         }
     }
 
-    fn receive(&self) -> Result<Box<dyn Upload + '_>> {
-        Ok(Box::new(self.writer()?))
+    fn receive(&self, origin: Origin) -> Result<Box<dyn Upload + Send + '_>> {
+        let mut writer = self.writer()?;
+        // What is pushed is not read here: the memory is better used otherwise.
+        writer.set_cold(origin == Origin::Own);
+        Ok(Box::new(Receiving { writer, origin }))
     }
 
     fn free_space(&self) -> Result<Option<u64>> {
@@ -150,24 +152,31 @@ impl Remote for Store {
     }
 }
 
-impl Upload for Writer<'_> {
+/// A writer into a directory, and where what it takes comes from.
+#[derive(Debug)]
+struct Receiving<'s> {
+    writer: Writer<'s>,
+    origin: Origin,
+}
+
+impl Upload for Receiving<'_> {
     fn add_frame(&mut self, frame: Frame) -> Result<()> {
-        Ok(Writer::add_frame(self, frame)?)
+        Ok(self.writer.add_frame(frame)?)
     }
 
-    fn add_manifest(&mut self, manifest: &Manifest, origin: Origin) -> Result<()> {
-        match origin {
-            Origin::Own => Ok(self.add_own_manifest(manifest)?),
-            Origin::Foreign => Ok(Writer::add_manifest(self, manifest)?),
+    fn add_manifest(&mut self, manifest: &Manifest) -> Result<()> {
+        match self.origin {
+            Origin::Own => Ok(self.writer.add_own_manifest(manifest)?),
+            Origin::Foreign => Ok(self.writer.add_manifest(manifest)?),
         }
     }
 
     fn publish(&mut self) -> Result<()> {
-        Ok(Writer::publish(self)?)
+        Ok(self.writer.publish()?)
     }
 
     fn finish(self: Box<Self>) -> Result<()> {
-        Ok(Writer::finish(*self)?)
+        Ok(self.writer.finish()?)
     }
 }
 

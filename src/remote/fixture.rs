@@ -177,7 +177,7 @@ impl Remote for Memory {
         })
     }
 
-    fn receive(&self) -> Result<Box<dyn Upload + '_>> {
+    fn receive(&self, _: Origin) -> Result<Box<dyn Upload + Send + '_>> {
         self.called("receive");
         Ok(Box::new(Receiving {
             memory: self,
@@ -212,7 +212,7 @@ impl Upload for Receiving<'_> {
         Ok(())
     }
 
-    fn add_manifest(&mut self, manifest: &Manifest, _: Origin) -> Result<()> {
+    fn add_manifest(&mut self, manifest: &Manifest) -> Result<()> {
         let content = self.memory.content.lock().unwrap();
         let known: BTreeSet<&ChunkId> = self.chunks.keys().chain(content.chunks.keys()).collect();
         if let Parts::Chunks(list) = &manifest.parts

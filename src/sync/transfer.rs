@@ -4,14 +4,17 @@
 //! of a window, the chunks that the other side lacks, their frames in order, then the manifests,
 //! then publishing. What a cut run has published stays, and the next run sends only the rest.
 
-use lob_store::{ChunkId, LobId, LobInfo, Manifest, Parts, Progress, Segment};
+use lob_store::{ChunkId, Frame, LobId, LobInfo, Manifest, Parts, Progress, Segment};
+
+mod lanes;
 
 use super::pace::Pace;
 use super::retry::retrying;
-use crate::remote::{Error, Origin, Remote, Result, Upload};
+use crate::remote::{Error, Origin, Remote, Result};
+use lanes::Lanes;
 
 /// Most lobs in one window.
-pub const WINDOW_LOBS: usize = 4096;
+pub const WINDOW_LOBS: usize = 16 << 10;
 /// Chunks after which a run of frames is asked for: about 2 GiB of content, 2 MiB of ids.
 const WINDOW_CHUNKS: usize = 32 << 10;
 /// Segments of a long manifest that are read at once: at most 64 Ki chunks.
@@ -114,29 +117,27 @@ impl Transfer<'_> {
             vanished,
             ..Moved::default()
         };
-        let mut upload = self.to.receive()?;
+        let mut lanes = Lanes::open(self.to, self.origin)?;
         let mut runs = 0;
         self.each_run(&manifests, &mut |lacking| {
             // The receiver is asked about the next run only after this one is visible to it.
             if runs > 0 {
-                upload.publish()?;
+                lanes.publish()?;
             }
             runs += 1;
-            let ids: Vec<ChunkId> = lacking.iter().map(|(id, _)| *id).collect();
-            moved.chunks += ids.len() as u64;
-            moved.bytes += self.copy_frames(&ids, upload.as_mut())?;
+            moved.chunks += lacking.len() as u64;
+            moved.bytes += self.copy_frames(lacking, &mut lanes)?;
             Ok(())
         })?;
-        for manifest in &manifests {
+        lanes.finish(&manifests, &mut |manifest| {
             self.check_cancelled()?;
-            upload.add_manifest(manifest, self.origin)?;
             self.progress.lob();
             moved.lobs.push(LobInfo {
                 id: manifest.id,
                 size: manifest.size,
             });
-        }
-        upload.finish()?;
+            Ok(())
+        })?;
         Ok(moved)
     }
 
@@ -195,18 +196,22 @@ impl Transfer<'_> {
     }
 
     /// Returns the bytes that moved. Each end reads, verifies and writes ahead by itself.
-    fn copy_frames(&self, ids: &[ChunkId], upload: &mut dyn Upload) -> Result<u64> {
+    fn copy_frames(&self, chunks: &[(ChunkId, u32)], lanes: &mut Lanes) -> Result<u64> {
+        let ids: Vec<ChunkId> = chunks.iter().map(|(id, _)| *id).collect();
         let mut bytes = 0;
-        self.from.each_frame(ids, &mut |frame| {
-            self.check_cancelled()?;
-            let len = frame.stored.len() as u64;
-            let raw = frame.chunks.iter().map(|(_, len)| u64::from(*len)).sum();
-            self.pace.take(len);
-            upload.add_frame(frame)?;
-            bytes += len;
-            self.progress.bytes(raw);
-            Ok(())
-        })?;
+        let send = |take: &mut dyn FnMut(Frame) -> Result<()>| {
+            self.from.each_frame(&ids, &mut |frame| {
+                self.check_cancelled()?;
+                let len = frame.stored.len() as u64;
+                let raw = sum(&frame.chunks);
+                self.pace.take(len);
+                take(frame)?;
+                bytes += len;
+                self.progress.bytes(raw);
+                Ok(())
+            })
+        };
+        lanes.fill(sum(chunks), Box::new(send))?;
         Ok(bytes)
     }
 

@@ -165,4 +165,7 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     fn len(&self) -> io::Result<u64>;
     /// Makes the bytes and the length durable. After an error the file must not be used again.
     fn sync(&self) -> io::Result<()>;
+    /// Lets go of the memory that synced bytes are cached in: nobody here is going to read them
+    /// soon. A hint, which does nothing where it is not known.
+    fn release(&self) {}
 }

@@ -83,6 +83,8 @@ pub struct Writer<'s> {
     unsynced: u64,
     /// Length from which a pack is sealed.
     pack_soft: u64,
+    /// Whether what is written is not read here soon.
+    cold: bool,
     /// Whether anything was added, or found to be there already.
     used: bool,
     failed: bool,
@@ -106,6 +108,7 @@ impl<'s> Writer<'s> {
             unverified_items: 0,
             unsynced: 0,
             pack_soft: PACK_SOFT,
+            cold: false,
             used: false,
             failed: false,
         }
@@ -116,6 +119,12 @@ impl<'s> Writer<'s> {
     #[doc(hidden)]
     pub fn set_pack_soft(&mut self, bytes: u64) {
         self.pack_soft = bytes;
+    }
+
+    /// Says whether what is written is sent away and not read here soon: then packs give back the
+    /// memory that they are cached in.
+    pub fn set_cold(&mut self, cold: bool) {
+        self.cold = cold;
     }
 
     /// Runs one call of a user's. After an error that leaves open what is in the stage (nothing can
@@ -232,7 +241,7 @@ impl<'s> Writer<'s> {
             writer.write_received()?;
             writer.flush_small()?;
             writer.join_sealing(0)?;
-            if let Some(pack) = &writer.pack {
+            if let Some(pack) = &mut writer.pack {
                 pack.sync()?;
             }
             if let Some(stage) = &writer.stage {
@@ -345,11 +354,20 @@ impl<'s> Writer<'s> {
         Ok(self.pack.insert(pack))
     }
 
+    /// Hands all that was appended to the system, which keeps it when this process is killed.
+    fn flush(&mut self) -> Result<()> {
+        self.pack.as_mut().map_or(Ok(()), PackWriter::flush)?;
+        self.small.flush()
+    }
+
     /// A new pack of this name in the stage.
     fn begin_pack(&mut self, name: &str) -> Result<PackWriter> {
         let disk = self.store.disk().clone();
         let stage = self.stage()?;
-        PackWriter::create(disk, &stage.dir.join(name), stage.number)
+        let path = stage.dir.join(name);
+        let mut pack = PackWriter::create(disk, &path, stage.number)?;
+        pack.set_cold(self.cold);
+        Ok(pack)
     }
 
     /// Appends a verified frame to the pack, and seals the pack when it is full.
@@ -369,7 +387,7 @@ impl<'s> Writer<'s> {
             .as_ref()
             .is_some_and(|pack| !pack.has_room(manifest))
         {
-            self.seal();
+            self.seal()?;
             self.join_sealing(SEALING_MAX)?;
         }
         self.pack()?.manifest(manifest)?;
@@ -391,7 +409,7 @@ impl<'s> Writer<'s> {
         if !self.pack.as_ref().is_some_and(full) {
             return Ok(());
         }
-        self.seal();
+        self.seal()?;
         self.join_sealing(SEALING_MAX)?;
         if self.sealed.len() >= PUBLISH_BATCH {
             self.publish_sealed()
@@ -400,11 +418,14 @@ impl<'s> Writer<'s> {
         }
     }
 
-    fn seal(&mut self) {
-        if let Some(pack) = self.pack.take() {
+    fn seal(&mut self) -> Result<()> {
+        if let Some(mut pack) = self.pack.take() {
+            // Here, and not in the thread: what was added counts as handed over when a call returns.
+            pack.flush()?;
             self.sealing
                 .push_back(std::thread::spawn(move || pack.seal()));
         }
+        Ok(())
     }
 
     /// Waits until no more than `most` packs are being sealed.
@@ -422,7 +443,7 @@ impl<'s> Writer<'s> {
     }
 
     fn seal_and_publish(&mut self) -> Result<()> {
-        self.seal();
+        self.seal()?;
         self.join_sealing(0)?;
         self.publish_sealed()?;
         self.chunks.clear();

@@ -180,11 +180,28 @@ impl Store {
 
     /// What is known of a lob; `None` when the store does not hold it.
     pub fn lob(&self, id: &LobId) -> Result<Option<LobInfo>> {
-        let place = self.lob_place(id)?;
-        Ok(place.map(|place| LobInfo {
-            id: *id,
-            size: place.entry.size,
-        }))
+        Ok(self.lobs(&[*id])?.pop().flatten())
+    }
+
+    /// What is known of each of these lobs. However many are not held, what others have published
+    /// meanwhile is looked for once.
+    pub fn lobs(&self, ids: &[LobId]) -> Result<Vec<Option<LobInfo>>> {
+        let found = self.lobs_in(&self.view(), ids)?;
+        match found.contains(&None) && self.refresh()? {
+            true => self.lobs_in(&self.view(), ids),
+            false => Ok(found),
+        }
+    }
+
+    fn lobs_in(&self, view: &View, ids: &[LobId]) -> Result<Vec<Option<LobInfo>>> {
+        let info = |id: &LobId| {
+            let place = view.lob(&self.packs, id)?;
+            Ok(place.map(|place| LobInfo {
+                id: *id,
+                size: place.entry.size,
+            }))
+        };
+        ids.iter().map(info).collect()
     }
 
     fn lob_place(&self, id: &LobId) -> Result<Option<Place<LobEntry>>> {

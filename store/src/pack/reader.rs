@@ -33,8 +33,9 @@ pub(crate) fn read_frame_payload(
 
 /// A whole frame with its chunk list; chunks are not verified.
 pub(crate) fn read_frame(file: &dyn DiskFile, path: &Path, entry: &FrameEntry) -> Result<Frame> {
-    let len = entry.head as usize + entry.stored as usize;
-    match read_record(file, path, entry.offset, Some(len))?.0 {
+    let head = read(file, path, entry.offset, entry.head as usize)?;
+    let stored = read_frame_payload(file, path, entry)?;
+    match decode_known(path, &head, stored)? {
         Record::Frame(frame) => Ok(frame),
         _ => Err(Error::damaged(
             path.display(),
@@ -49,7 +50,9 @@ pub(crate) fn read_manifest(
     path: &Path,
     entry: &LobEntry,
 ) -> Result<Manifest> {
-    match read_record(file, path, entry.offset, Some(entry.len as usize))?.0 {
+    let mut head = read(file, path, entry.offset, entry.len as usize)?;
+    let stored = head.split_off(RECORD_HEADER.min(head.len()));
+    match decode_known(path, &head, stored)? {
         Record::Manifest(m) if m.id == entry.id && m.size == entry.size => Ok(m),
         _ => Err(Error::damaged(
             path.display(),
@@ -58,28 +61,29 @@ pub(crate) fn read_manifest(
     }
 }
 
-/// The record at `offset` and its length, which must be `expected` where that is known.
-fn read_record(
-    file: &dyn DiskFile,
-    path: &Path,
-    offset: u64,
-    expected: Option<usize>,
-) -> Result<(Record, usize)> {
-    let head = read(file, path, offset, RECORD_HEADER)?;
-    let header = RecordHeader::decode(&head)?;
-    let len = RECORD_HEADER + header.body_len();
-    if expected.is_some_and(|expected| expected != len) {
+/// A record of which the table tells how long its parts are.
+fn decode_known(path: &Path, head: &[u8], stored: Vec<u8>) -> Result<Record> {
+    let header = RecordHeader::decode(head.get(..RECORD_HEADER).unwrap_or(head))?;
+    if header.head_len() != head.len() || header.stored_len() != stored.len() {
         return Err(Error::damaged(
             path.display(),
             "a record is not as long as the table says",
         ));
     }
-    let end = file.len().map_err(Error::at(path))?;
-    if offset + len as u64 > end {
+    header.decode_record(head, stored)
+}
+
+/// The record at `offset`, and its length.
+fn read_record(file: &dyn DiskFile, path: &Path, offset: u64) -> Result<(Record, u64)> {
+    let header = RecordHeader::decode(&read(file, path, offset, RECORD_HEADER)?)?;
+    let middle = offset + header.head_len() as u64;
+    let after = middle + header.stored_len() as u64;
+    if after > file.len().map_err(Error::at(path))? {
         return Err(Error::damaged(path.display(), "it is cut off"));
     }
-    let body = read(file, path, offset + RECORD_HEADER as u64, header.body_len())?;
-    Ok((header.decode_body(&head, body)?, len))
+    let head = read(file, path, offset, header.head_len())?;
+    let stored = read(file, path, middle, header.stored_len())?;
+    Ok((header.decode_record(&head, stored)?, after - offset))
 }
 
 /// The number of the stage that a pack was made in.
@@ -109,10 +113,10 @@ pub(crate) fn salvage(
     }
     let mut offset = PACK_HEADER as u64;
     while offset + RECORD_HEADER as u64 <= end {
-        match read_record(file, path, offset, None) {
+        match read_record(file, path, offset) {
             Ok((record, len)) => {
                 each(record)?;
-                offset += len as u64;
+                offset += len;
             }
             Err(Error::Damaged { .. }) => return Ok(()),
             Err(e) => return Err(e),

@@ -49,7 +49,7 @@ pub(crate) struct RecordHeader {
     chunks: u32,
     stored: u32,
     /// First 8 bytes of BLAKE3 over the 16 header bytes before it and the part of the body that
-    /// [`RecordHeader::decode_body`] checks.
+    /// [`RecordHeader::decode_record`] checks.
     check: [u8; 8],
 }
 
@@ -120,18 +120,19 @@ fn encode_header(
     header[4..8].copy_from_slice(&kinds);
     header[8..12].copy_from_slice(&(chunks as u32).to_le_bytes());
     header[12..16].copy_from_slice(&(stored as u32).to_le_bytes());
-    let check = checksum(&header[..16], checked);
+    let check = checksum(&header[..16], &[checked]);
     header[16..24].copy_from_slice(&check);
     header
 }
 
-fn checksum(header: &[u8], checked: &[u8]) -> [u8; 8] {
-    let hash = blake3::Hasher::new()
-        .update(header)
-        .update(checked)
-        .finalize();
+fn checksum(header: &[u8], checked: &[&[u8]]) -> [u8; 8] {
+    let mut hasher = blake3::Hasher::new();
+    let _ = hasher.update(header);
+    for part in checked {
+        let _ = hasher.update(part);
+    }
     let mut check = [0; 8];
-    check.copy_from_slice(&hash.as_bytes()[..8]);
+    check.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
     check
 }
 
@@ -156,44 +157,37 @@ impl RecordHeader {
         Ok(header)
     }
 
-    /// Length of the lists between the header and the stored bytes.
-    fn meta_len(&self) -> usize {
-        frame_head(self.chunks as usize, self.bases.into()) - RECORD_HEADER
+    /// Length of the header and the lists that follow it.
+    pub(crate) fn head_len(&self) -> usize {
+        frame_head(self.chunks as usize, self.bases.into())
     }
 
-    /// Length of what follows the header.
-    pub(crate) fn body_len(&self) -> usize {
-        self.meta_len() + self.stored as usize
+    /// Length of the stored bytes behind them.
+    pub(crate) fn stored_len(&self) -> usize {
+        self.stored as usize
     }
 
-    /// Reads the body that belongs to `self`, of which `head` are the encoded bytes. The checksum
-    /// holds over all of it but the stored bytes of a frame, for which the chunk ids answer.
-    pub(crate) fn decode_body(&self, head: &[u8], mut body: Vec<u8>) -> Result<Record> {
-        let checked = if self.kind == KIND_FRAME {
-            self.meta_len()
-        } else {
-            self.body_len()
-        };
+    /// Reads the record that begins with `self`: `head` are its bytes up to the stored ones. The
+    /// checksum holds over all but the stored bytes of a frame, for which the chunk ids answer.
+    pub(crate) fn decode_record(&self, head: &[u8], stored: Vec<u8>) -> Result<Record> {
         let bad = |why: &str| Error::damaged("record", why);
-        if body.len() != self.body_len() {
+        if head.len() != self.head_len() || stored.len() != self.stored_len() {
             return Err(bad("it is cut off"));
         }
-        if head
-            .get(..16)
-            .map(|fixed| checksum(fixed, &body[..checked]))
-            != Some(self.check)
-        {
+        let (header, lists) = head.split_at(RECORD_HEADER);
+        let checked: &[u8] = match self.kind {
+            KIND_FRAME => &[],
+            _ => &stored,
+        };
+        if checksum(&header[..16], &[lists, checked]) != self.check {
             return Err(bad("its checksum does not hold"));
         }
         match self.kind {
-            KIND_FRAME => {
-                let stored = body.split_off(checked);
-                self.decode_frame(&body, stored).map(Record::Frame)
-            }
-            KIND_MANIFEST if head.get(5..12) != Some(&[0; 7]) => {
+            KIND_FRAME => self.decode_frame(lists, stored).map(Record::Frame),
+            KIND_MANIFEST if header[5..12] != [0; 7] => {
                 Err(bad("the header of a manifest with fields of a frame"))
             }
-            KIND_MANIFEST => Manifest::decode(&body).map(Record::Manifest),
+            KIND_MANIFEST => Manifest::decode(&stored).map(Record::Manifest),
             KIND_OPTIONAL.. => Ok(Record::Skipped),
             // Only now, because the checksum has ruled out that the kind is damaged.
             kind => Err(Decoder::new("record", &[]).later(format!("kind {kind}"))),

@@ -17,16 +17,26 @@ use super::{Nonce, TRAILER_MAGIC};
 /// Bytes kept free for the table of a pack, which a full one does not need.
 const TABLE_ROOM: u64 = 8 << 20;
 
-/// A pack that is being written.
+/// Bytes that are gathered before they are written: records of small lobs are many and short.
+const BUFFER: usize = 64 << 10;
+/// Bytes of a cold pack that wait for the disk: it is kept busy, and memory free, from the start.
+const WRITE_BEHIND: usize = 8 << 20;
+
+/// A pack that is being written. What was appended is in the file after [`PackWriter::flush`].
 #[derive(Debug)]
 pub(crate) struct PackWriter {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     file: Box<dyn DiskFile>,
     nonce: Nonce,
+    buffer: Vec<u8>,
     hasher: blake3::Hasher,
     len: u64,
     table: TableBuilder,
+    /// Whether the pack is not read here soon once it is written.
+    cold: bool,
+    /// Bytes in the file that were not synced.
+    behind: usize,
 }
 
 /// A pack that is complete and synced, with its table beside it, under names in the stage.
@@ -55,18 +65,57 @@ impl PackWriter {
             path: path.to_path_buf(),
             file,
             nonce,
+            buffer: Vec::new(),
             hasher: blake3::Hasher::new(),
             len: 0,
             table: TableBuilder::default(),
+            cold: false,
+            behind: 0,
         };
         pack.append(&pack_header(&nonce))?;
         Ok(pack)
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.len += bytes.len() as u64;
+        if self.buffer.len() + bytes.len() > BUFFER {
+            self.flush()?;
+        }
+        if bytes.len() >= BUFFER {
+            return self.write(bytes);
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.file.append(bytes).map_err(Error::at(&self.path))?;
         let _ = self.hasher.update(bytes);
-        self.len += bytes.len() as u64;
+        self.behind += bytes.len();
+        match self.cold && self.behind >= WRITE_BEHIND {
+            true => self.sync_file(),
+            false => Ok(()),
+        }
+    }
+
+    fn sync_file(&mut self) -> Result<()> {
+        self.behind = 0;
+        self.file.sync().map_err(Error::at(&self.path))?;
+        if self.cold {
+            self.file.release();
+        }
+        Ok(())
+    }
+
+    /// Writes what was gathered: it survives the end of this process, though not yet of power.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        self.write(&buffer)?;
+        buffer.clear();
+        self.buffer = buffer;
         Ok(())
     }
 
@@ -74,16 +123,10 @@ impl PackWriter {
     pub(crate) fn frame(&mut self, frame: &Frame) -> Result<()> {
         frame.check()?;
         let offset = self.len;
-        let mut record = encode_frame_head(frame);
+        let record = encode_frame_head(frame);
         let head = record.len();
-        // One write for a small record, so that a kill leaves it whole or not at all.
-        if frame.stored.len() <= 64 << 10 {
-            record.extend_from_slice(&frame.stored);
-            self.append(&record)?;
-        } else {
-            self.append(&record)?;
-            self.append(&frame.stored)?;
-        }
+        self.append(&record)?;
+        self.append(&frame.stored)?;
         self.table.frame(offset, head, frame);
         Ok(())
     }
@@ -100,6 +143,11 @@ impl PackWriter {
             len: record.len() as u32,
         });
         Ok(())
+    }
+
+    /// Once sealed, this pack is not read here soon.
+    pub(crate) fn set_cold(&mut self, cold: bool) {
+        self.cold = cold;
     }
 
     /// Bytes written so far.
@@ -119,8 +167,9 @@ impl PackWriter {
     }
 
     /// Makes what was appended durable.
-    pub(crate) fn sync(&self) -> Result<()> {
-        self.file.sync().map_err(Error::at(&self.path))
+    pub(crate) fn sync(&mut self) -> Result<()> {
+        self.flush()?;
+        self.sync_file()
     }
 
     /// Removes the file again.

@@ -26,6 +26,11 @@ pub(super) struct Small {
 }
 
 impl Small {
+    /// Hands the journal to the system.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        self.journal.as_mut().map_or(Ok(()), PackWriter::flush)
+    }
+
     /// All that was gathered is visible: the journal is no longer needed.
     pub(super) fn published(&mut self) -> Result<()> {
         self.journal.take().map_or(Ok(()), PackWriter::discard)
@@ -48,13 +53,17 @@ impl Writer<'_> {
                 .read_to_end(&mut head)
                 .map_err(Error::Source)?;
             if progress.cancelled() {
-                Err(Error::Interrupted)
-            } else if head.len() <= SMALL_LOB {
-                writer.add_small(&head)
-            } else {
-                writer.flush_small()?;
-                writer.add_stream(head, source, progress)
+                return Err(Error::Interrupted);
             }
+            let added = match head.len() <= SMALL_LOB {
+                true => writer.add_small(&head)?,
+                false => {
+                    writer.flush_small()?;
+                    writer.add_stream(head, source, progress)?
+                }
+            };
+            writer.flush()?;
+            Ok(added)
         })?;
         progress.bytes(if added.size <= SMALL_LOB as u64 {
             added.size
@@ -154,13 +163,10 @@ impl Writer<'_> {
         for manifest in std::mem::take(&mut self.small.manifests) {
             self.append_manifest(&manifest)?;
         }
-        // What it holds is in the pack now.
-        if self
-            .small
-            .journal
-            .as_ref()
-            .is_some_and(|journal| journal.len() > self.pack_soft)
-        {
+        let long = |journal: &PackWriter| journal.len() > self.pack_soft;
+        if self.small.journal.as_ref().is_some_and(long) {
+            // What it holds is in the pack now, and no less safe there.
+            self.flush()?;
             self.small.published()?;
         }
         Ok(())
