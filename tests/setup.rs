@@ -134,8 +134,8 @@ fn patterns_are_tracked_listed_and_untracked() {
     repo.lob(&["track", "*.psd", "./a b.bin"]);
     assert_eq!(
         attributes(&repo),
-        "*.c text\n*.psd filter=lob diff=lob merge=lob -text\n\
-         \"a b.bin\" filter=lob diff=lob merge=lob -text\n"
+        "*.c text\n*.psd filter=lob diff=lob merge=lob -text -delta\n\
+         \"a b.bin\" filter=lob diff=lob merge=lob -text -delta\n"
     );
     let again = attributes(&repo);
     repo.lob(&["track", "*.psd"]);

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::super::fixture::Fixture;
 use super::*;
 
-const PSD: &str = "*.psd filter=lob diff=lob merge=lob -text\n";
+const PSD: &str = "*.psd filter=lob diff=lob merge=lob -text -delta\n";
 
 fn tracked(text: &str, pattern: &str) -> String {
     let mut file = Attributes {
@@ -51,8 +51,8 @@ fn a_line_that_means_something_else_is_overruled_not_changed() {
         "*.psd -filter\n",
         "*.psd filter=lob\n",
         "*.psd lockable\n",
-        "# *.psd filter=lob diff=lob merge=lob -text\n",
-        "[attr]x filter=lob diff=lob merge=lob -text\n",
+        "# *.psd filter=lob diff=lob merge=lob -text -delta\n",
+        "[attr]x filter=lob diff=lob merge=lob -text -delta\n",
     ] {
         assert_eq!(tracked(line, "*.psd"), format!("{line}{PSD}"));
     }
@@ -68,7 +68,7 @@ fn untracking_takes_away_what_tracking_added() {
     assert_eq!(untracked(PSD, "*.psb"), PSD);
     let around = format!("a text\r\n{PSD}\nb text");
     assert_eq!(untracked(&around, "*.psd"), "a text\r\n\nb text");
-    let more = "  \"*.psd\"\tfilter=lob  lockable diff=lob merge=lob -text\r\n";
+    let more = "  \"*.psd\"\tfilter=lob  lockable diff=lob merge=lob -text -delta\r\n";
     assert_eq!(untracked(more, "*.psd"), "  \"*.psd\"\tlockable\r\n");
     let lfs = "*.psd filter=lfs diff=lfs merge=lfs -text\n";
     assert_eq!(untracked(lfs, "*.psd"), lfs);
@@ -76,10 +76,10 @@ fn untracking_takes_away_what_tracking_added() {
 
 #[test]
 fn tracking_everything_leaves_gits_own_files_to_git() {
-    let all = "* filter=lob diff=lob merge=lob -text\n\
-        .git* !filter !diff !merge !text\n\
-        .lobconfig !filter !diff !merge !text\n\
-        .mailmap !filter !diff !merge !text\n";
+    let all = "* filter=lob diff=lob merge=lob -text -delta\n\
+        .git* !filter !diff !merge !text !delta\n\
+        .lobconfig !filter !diff !merge !text !delta\n\
+        .mailmap !filter !diff !merge !text !delta\n";
     assert_eq!(tracked("", "*"), all);
     assert_eq!(untracked(all, "*"), "");
     let both = tracked(all, "art/**");
