@@ -8,6 +8,7 @@ mod lengths;
 mod mend;
 mod power;
 mod runs;
+mod spare;
 mod witness;
 
 use std::path::Path;

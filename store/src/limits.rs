@@ -59,5 +59,7 @@ pub const SMALL_LOB: usize = 1 << 20;
 pub const OPEN_TABLES_MAX: usize = 8192;
 /// Open pack files that a store keeps at once.
 pub const OPEN_PACKS_MAX: usize = 64;
+/// Places of a chunk or a manifest that a read tries, where packs are damaged.
+pub const PLACES_MAX: usize = 4;
 /// Decoded frames that a store keeps for the next small lob.
 pub const RECENT_FRAMES_MAX: usize = 8;

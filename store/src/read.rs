@@ -18,7 +18,7 @@ use crate::manifest::{Manifest, Parts};
 use crate::pack::{self, ChunkEntry, FrameEntry};
 use crate::progress::Progress;
 use crate::store::Store;
-use crate::view::Place;
+use crate::view::{Place, is_absent};
 
 pub(crate) use recent::Recent;
 use window::Window;
@@ -193,8 +193,14 @@ impl Store {
     }
 
     fn chunk_at_depth(&self, id: &ChunkId, depth: u8) -> Result<Vec<u8>> {
-        let place = self.place(id)?;
-        let group = group_of(&place)?;
+        let place = self.need_chunk(id)?;
+        self.read_any(id, &place, |place| self.chunk_in(place, depth))
+    }
+
+    /// The verified bytes of a chunk at this place.
+    fn chunk_in(&self, place: &Place<ChunkEntry>, depth: u8) -> Result<Vec<u8>> {
+        let id = &place.entry.id;
+        let group = group_of(place)?;
         let raw = self.decode_frame(&group.place, depth)?;
         let part = range_of(&place.entry);
         let bytes = raw
@@ -202,18 +208,6 @@ impl Store {
             .ok_or_else(|| Error::damaged(id, "its frame is too short"))?;
         verify_chunk(id, bytes)?;
         Ok(bytes.to_vec())
-    }
-
-    fn place(&self, id: &ChunkId) -> Result<Place<ChunkEntry>> {
-        match self.view().chunk(self.packs(), id)? {
-            Some(place) => Ok(place),
-            None => {
-                let _ = self.refresh()?;
-                self.view()
-                    .chunk(self.packs(), id)?
-                    .ok_or(Error::NoChunk(*id))
-            }
-        }
     }
 
     /// Decodes a frame; its chunks are not verified yet. `depth` counts the frames that were opened
@@ -275,8 +269,8 @@ impl Store {
     /// Calls `each` for frames that together hold all of `chunks` (which the store must hold), in
     /// the order of the packs, reading on all cores and never holding more than a bounded window.
     /// Frames are as stored; one of which less than half is asked for, and one that needs bases,
-    /// comes newly made of just what is asked for. Chunks of frames as stored are not verified:
-    /// [`Writer::add_frame`](crate::Writer::add_frame) does that.
+    /// comes newly made of just what is asked for. Chunks of frames as stored are not verified
+    /// unless another pack could serve: [`Writer::add_frame`](crate::Writer::add_frame) does that.
     pub fn each_frame(
         &self,
         chunks: &[ChunkId],
@@ -304,7 +298,7 @@ impl Store {
     fn group_by_frame(&self, chunks: &[ChunkId]) -> Result<Vec<Group>> {
         let mut groups: HashMap<(PackId, u64), Group> = HashMap::new();
         for id in chunks {
-            let place = self.place(id)?;
+            let place = self.need_chunk(id)?;
             let group = group_of(&place)?;
             match groups.entry((place.pack, group.place.entry.offset)) {
                 std::collections::hash_map::Entry::Occupied(mut there) => {
@@ -326,15 +320,31 @@ impl Store {
 
     fn frame_of(&self, group: &Group) -> Result<Frame> {
         if group.is_copied() {
-            let file = self.packs().file(&group.place.pack)?;
-            let path = self.packs().path(&group.place.pack);
-            return pack::read_frame(file.as_ref(), &path, &group.place.entry);
+            match self.stored_frame(group) {
+                Err(error) if is_absent(&error) => {}
+                done => return done,
+            }
         }
         let raw = self.decode_group(group)?.join();
         Ok(Frame::plain(
             group.chunks.iter().map(|c| (c.id, c.len)).collect(),
             &raw,
         ))
+    }
+
+    /// A frame as it is stored; verified where another pack could serve in its place.
+    fn stored_frame(&self, group: &Group) -> Result<Frame> {
+        let file = self.packs().file(&group.place.pack)?;
+        let path = self.packs().path(&group.place.pack);
+        let frame = pack::read_frame(file.as_ref(), &path, &group.place.entry)?;
+        let view = self.view();
+        for chunk in &group.chunks {
+            if view.find_all(self.packs(), &chunk.id, 2)?.len() > 1 {
+                frame.verify_plain()?;
+                break;
+            }
+        }
+        Ok(frame)
     }
 }
 

@@ -215,13 +215,18 @@ impl<'s> Writer<'s> {
         manifest
             .named_chunks()
             .into_iter()
-            .try_for_each(|(id, len)| match self.chunk_len(&id)? {
-                Some(found) if found == len => Ok(()),
-                Some(_) => Err(Error::damaged(
+            .try_for_each(|(id, len)| {
+                let found = match self.chunks.get(&id) {
+                    Some(pending) => pending.len,
+                    None => self.store.need_chunk(&id)?.entry.len,
+                };
+                if found == len {
+                    return Ok(());
+                }
+                Err(Error::damaged(
                     format!("the manifest of lob {}", manifest.id),
                     format!("chunk {id} has another length"),
-                )),
-                None => Err(Error::NoChunk(id)),
+                ))
             })
     }
 
@@ -315,22 +320,17 @@ impl<'s> Writer<'s> {
     }
 
     fn has_chunk(&self, id: &ChunkId) -> Result<bool> {
-        Ok(self.chunk_len(id)?.is_some())
-    }
-
-    fn chunk_len(&self, id: &ChunkId) -> Result<Option<u32>> {
-        if let Some(pending) = self.chunks.get(id) {
-            return Ok(Some(pending.len));
+        if self.chunks.contains_key(id) {
+            return Ok(true);
         }
-        let place = self.store.view().chunk(self.store.packs(), id)?;
-        Ok(place.map(|place| place.entry.len))
+        Ok(self.store.view().find(self.store.packs(), id)?.is_some())
     }
 
     fn has_lob(&self, id: &LobId) -> Result<bool> {
         if self.lobs.contains(id) {
             return Ok(true);
         }
-        Ok(self.store.view().lob(self.store.packs(), id)?.is_some())
+        Ok(self.store.view().find(self.store.packs(), id)?.is_some())
     }
 
     fn stage(&mut self) -> Result<&Stage> {

@@ -1,5 +1,7 @@
 //! A store: packs, their tables, the index over them and the roots that make them visible.
 
+mod lookup;
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -10,11 +12,11 @@ use crate::id::{ChunkId, LobId, PackId, StoreId};
 use crate::index::{self, Kind, Source};
 use crate::limits::TAIL_PACKS_MAX;
 use crate::manifest::Manifest;
-use crate::pack::{self, LobEntry, Packs};
+use crate::pack::{self, Packs};
 use crate::read::Recent;
 use crate::roots::{self, Cursor, Root};
 use crate::stage::{self, Writer};
-use crate::view::{Place, View, is_absent};
+use crate::view::{View, is_absent};
 
 /// What a store knows of a lob without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,7 +197,7 @@ impl Store {
 
     fn lobs_in(&self, view: &View, ids: &[LobId]) -> Result<Vec<Option<LobInfo>>> {
         let info = |id: &LobId| {
-            let place = view.lob(&self.packs, id)?;
+            let place = view.find(&self.packs, id)?;
             Ok(place.map(|place| LobInfo {
                 id: *id,
                 size: place.entry.size,
@@ -204,29 +206,25 @@ impl Store {
         ids.iter().map(info).collect()
     }
 
-    fn lob_place(&self, id: &LobId) -> Result<Option<Place<LobEntry>>> {
-        match self.view().lob(&self.packs, id)? {
-            None if self.refresh()? => self.view().lob(&self.packs, id),
-            found => Ok(found),
-        }
-    }
-
     /// For each id whether the store holds that chunk (full ids confirmed).
     pub fn has_chunks(&self, ids: &[ChunkId]) -> Result<Vec<bool>> {
         let view = self.view();
         ids.iter()
-            .map(|id| Ok(view.chunk(&self.packs, id)?.is_some()))
+            .map(|id| Ok(view.find(&self.packs, id)?.is_some()))
             .collect()
     }
 
     /// The manifest of a lob; `None` when the store does not hold it.
     pub fn manifest(&self, id: &LobId) -> Result<Option<Manifest>> {
-        let Some(place) = self.lob_place(id)? else {
+        let Some(place) = self.need(id)? else {
             return Ok(None);
         };
-        let file = self.packs.file(&place.pack)?;
-        let path = self.packs.path(&place.pack);
-        pack::read_manifest(file.as_ref(), &path, &place.entry).map(Some)
+        self.read_any(id, &place, |place| {
+            let file = self.packs.file(&place.pack)?;
+            let path = self.packs.path(&place.pack);
+            pack::read_manifest(file.as_ref(), &path, &place.entry)
+        })
+        .map(Some)
     }
 
     /// Calls `each` for every lob in the store, in no order, each once.
@@ -241,7 +239,7 @@ impl Store {
             for n in 0..table.lob_count() {
                 let lob = table.lob(n);
                 // A lob may be in several packs; it counts where a lookup finds it.
-                let found = view.lob(&self.packs, &lob.id)?;
+                let found = view.find(&self.packs, &lob.id)?;
                 if found.is_some_and(|place| place.pack == pack) {
                     each(LobInfo {
                         id: lob.id,

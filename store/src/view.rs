@@ -19,6 +19,56 @@ pub(crate) struct Place<T> {
     pub(crate) entry: T,
 }
 
+/// The id of something that tables list.
+pub(crate) trait Listed {
+    /// What a table says of it.
+    type Entry;
+    /// Which list of the index it is in.
+    const KIND: Kind;
+    /// See [`ChunkId::prefix`].
+    fn prefix(&self) -> u64;
+    /// Its entry in a table.
+    fn look_up(&self, table: &Table) -> Option<Self::Entry>;
+    /// Entry `number` of a table, if it is that of this id.
+    fn confirm(&self, table: &Table, number: usize) -> Option<Self::Entry>;
+}
+
+impl Listed for ChunkId {
+    type Entry = ChunkEntry;
+    const KIND: Kind = Kind::Chunk;
+
+    fn prefix(&self) -> u64 {
+        ChunkId::prefix(self)
+    }
+
+    fn look_up(&self, table: &Table) -> Option<ChunkEntry> {
+        table.find_chunk(self).map(|n| table.chunk(n))
+    }
+
+    fn confirm(&self, table: &Table, number: usize) -> Option<ChunkEntry> {
+        let entry = (number < table.chunk_count()).then(|| table.chunk(number));
+        entry.filter(|entry| entry.id == *self)
+    }
+}
+
+impl Listed for LobId {
+    type Entry = LobEntry;
+    const KIND: Kind = Kind::Lob;
+
+    fn prefix(&self) -> u64 {
+        LobId::prefix(self)
+    }
+
+    fn look_up(&self, table: &Table) -> Option<LobEntry> {
+        table.find_lob(self).map(|n| table.lob(n))
+    }
+
+    fn confirm(&self, table: &Table, number: usize) -> Option<LobEntry> {
+        let entry = (number < table.lob_count()).then(|| table.lob(number));
+        entry.filter(|entry| entry.id == *self)
+    }
+}
+
 /// The index runs, and the packs that came after them.
 #[derive(Debug, Default)]
 pub(crate) struct View {
@@ -119,53 +169,51 @@ impl View {
         Ok(())
     }
 
-    /// Where a chunk is.
-    pub(crate) fn chunk(&self, packs: &Packs, id: &ChunkId) -> Result<Option<Place<ChunkEntry>>> {
-        self.find(
-            packs,
-            Kind::Chunk,
-            id.prefix(),
-            &|table, number| match number {
-                Some(n) => {
-                    (n < table.chunk_count() && table.chunk(n).id == *id).then(|| table.chunk(n))
-                }
-                None => table.find_chunk(id).map(|n| table.chunk(n)),
-            },
-        )
+    /// A place of what has this id: the newest, for what was written last is asked for most.
+    pub(crate) fn find<I: Listed>(&self, packs: &Packs, id: &I) -> Result<Option<Place<I::Entry>>> {
+        let mut found = None;
+        self.each_place(packs, id, &mut |place| {
+            found = Some(place);
+            false
+        })?;
+        Ok(found)
     }
 
-    /// Where the manifest of a lob is.
-    pub(crate) fn lob(&self, packs: &Packs, id: &LobId) -> Result<Option<Place<LobEntry>>> {
-        self.find(
-            packs,
-            Kind::Lob,
-            id.prefix(),
-            &|table, number| match number {
-                Some(n) => (n < table.lob_count() && table.lob(n).id == *id).then(|| table.lob(n)),
-                None => table.find_lob(id).map(|n| table.lob(n)),
-            },
-        )
-    }
-
-    /// Newest first: what was written last is asked for most. `confirm` compares the full id.
-    fn find<T>(
+    /// Up to `most` places of what has this id, the newest first.
+    pub(crate) fn find_all<I: Listed>(
         &self,
         packs: &Packs,
-        kind: Kind,
-        prefix: u64,
-        confirm: &dyn Fn(&Table, Option<usize>) -> Option<T>,
-    ) -> Result<Option<Place<T>>> {
+        id: &I,
+        most: usize,
+    ) -> Result<Vec<Place<I::Entry>>> {
+        let mut found = Vec::new();
+        self.each_place(packs, id, &mut |place| {
+            found.push(place);
+            found.len() < most
+        })?;
+        Ok(found)
+    }
+
+    /// Calls `each` for the places of what has this id, until it wants no more.
+    fn each_place<I: Listed>(
+        &self,
+        packs: &Packs,
+        id: &I,
+        each: &mut dyn FnMut(Place<I::Entry>) -> bool,
+    ) -> Result<()> {
         for (pack, table) in self.tail.iter().rev() {
-            if let Some(entry) = confirm(table, None) {
-                return Ok(Some(Place {
+            if let Some(entry) = id.look_up(table)
+                && !each(Place {
                     pack: *pack,
                     table: table.clone(),
                     entry,
-                }));
+                })
+            {
+                return Ok(());
             }
         }
         for run in self.runs.iter().rev() {
-            for (pack, number) in run.find(kind, prefix) {
+            for (pack, number) in run.find(I::KIND, id.prefix()) {
                 let Some(pack) = run.packs.get(pack as usize) else {
                     continue;
                 };
@@ -177,16 +225,18 @@ impl View {
                     Err(e) if is_absent(&e) => continue,
                     Err(e) => return Err(e),
                 };
-                if let Some(entry) = confirm(&table, Some(number as usize)) {
-                    return Ok(Some(Place {
+                if let Some(entry) = id.confirm(&table, number as usize)
+                    && !each(Place {
                         pack: *pack,
                         table,
                         entry,
-                    }));
+                    })
+                {
+                    return Ok(());
                 }
             }
         }
-        Ok(None)
+        Ok(())
     }
 
     /// Every pack that a root says something of.
@@ -203,10 +253,11 @@ impl View {
     }
 }
 
-/// Whether an error about the table of a pack says that nothing of the pack can be had.
+/// Whether an error says that what was to be read from a pack cannot be had there.
 pub(crate) fn is_absent(error: &Error) -> bool {
     match error {
-        Error::NoPack(_) | Error::Damaged { .. } => true,
+        // Of a chunk: one that it is based on is nowhere.
+        Error::NoPack(_) | Error::NoChunk(_) | Error::Damaged { .. } => true,
         Error::Io { source, .. } => disk::is_lost(source),
         _ => false,
     }

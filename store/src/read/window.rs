@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::frame::verify_chunk;
 use crate::id::{ChunkId, PackId};
 use crate::store::Store;
+use crate::view::is_absent;
 
 use super::{Group, group_of, range_of};
 
@@ -63,7 +64,7 @@ impl Store {
             let (found, at) = match seen.get(id) {
                 Some(&known) => known,
                 None => {
-                    let place = self.place(id)?;
+                    let place = self.need_chunk(id)?;
                     let frame = *frames
                         .entry((place.pack, place.entry.frame))
                         .or_insert(groups.len());
@@ -100,8 +101,38 @@ impl Store {
         })
     }
 
-    /// Decodes one frame, and verifies the chunks of it that were asked for.
+    /// Decodes one frame, and verifies the chunks of it that were asked for. Those that cannot be had
+    /// there come from other packs.
     pub(super) fn decode_group(&self, group: &Group) -> Result<Decoded> {
+        match self.decode_here(group) {
+            Err(error) if is_absent(&error) => self.decode_apart(group)?.ok_or(error),
+            done => done,
+        }
+    }
+
+    fn decode_apart(&self, group: &Group) -> Result<Option<Decoded>> {
+        // Of a frame that is damaged some chunks may be good. Each tells by its hash.
+        let here = self.decode_frame(&group.place, 0).unwrap_or_default();
+        let mut raw = Vec::with_capacity(group.wanted());
+        let mut parts = Vec::with_capacity(group.chunks.len());
+        for chunk in &group.chunks {
+            let start = raw.len();
+            let good = |bytes: &&[u8]| verify_chunk(&chunk.id, bytes).is_ok();
+            if let Some(bytes) = here.get(range_of(chunk)).filter(good) {
+                raw.extend_from_slice(bytes);
+            } else {
+                let read = |place: &_| self.chunk_in(place, 0);
+                match self.read_elsewhere(&chunk.id, &group.place.pack, read)? {
+                    Some(bytes) => raw.extend_from_slice(&bytes),
+                    None => return Ok(None),
+                }
+            }
+            parts.push(start..raw.len());
+        }
+        Ok(Some(Decoded { raw, parts }))
+    }
+
+    fn decode_here(&self, group: &Group) -> Result<Decoded> {
         let parts: Vec<_> = group.chunks.iter().map(range_of).collect();
         if 2 * group.wanted() >= group.place.entry.raw as usize {
             let raw = self.decode_frame(&group.place, 0)?;
