@@ -343,7 +343,10 @@ impl Store {
         let runs = merged.iter().map(|run| run.as_ref() as &dyn Source);
         let tables = view.tail.iter().map(|table| table as &dyn Source);
         let sources: Vec<_> = runs.chain(tables).collect();
-        let dropped: HashSet<_> = view.dropped.clone();
+        let kept = view.runs.iter().take(keep);
+        let said: HashSet<_> = kept.flat_map(|run| &run.dropped).collect();
+        let news = view.dropped.iter().filter(|id| !said.contains(id));
+        let dropped: HashSet<_> = news.copied().collect();
         let from = keep
             .checked_sub(1)
             .and_then(|n| view.runs.get(n))

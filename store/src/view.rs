@@ -116,10 +116,12 @@ impl View {
 
     /// Takes in the roots that came since.
     fn follow(&mut self, disk: &dyn Disk, roots: &Path, packs: &Packs) -> Result<()> {
+        let runs = self.runs.iter();
+        let mut seen = runs.flat_map(|run| run.packs.iter().copied()).collect();
         loop {
             match roots::step(disk, roots, &self.cursor)? {
                 Step::Root(root, after) => {
-                    self.take_in(root, packs)?;
+                    self.take_in(root, packs, &mut seen)?;
                     self.cursor = after;
                 }
                 Step::End => return Ok(()),
@@ -131,7 +133,7 @@ impl View {
         }
     }
 
-    fn take_in(&mut self, root: Root, packs: &Packs) -> Result<()> {
+    fn take_in(&mut self, root: Root, packs: &Packs, seen: &mut HashSet<PackId>) -> Result<()> {
         // A pack that was dropped never comes back: its file may be gone.
         let gone: HashSet<_> = root.dropped.into_iter().collect();
         if !gone.is_empty() {
@@ -141,8 +143,7 @@ impl View {
         }
         for (id, _) in root.added {
             // Whoever mends the roots may name a pack whose writer is about to do so.
-            let known = self.dropped.contains(&id) || self.tail.iter().any(|(pack, _)| *pack == id);
-            if !known {
+            if seen.insert(id) && !self.dropped.contains(&id) {
                 self.add_pack(id, packs)?;
             }
         }
@@ -270,31 +271,76 @@ mod tests {
     use crate::roots::Root;
     use crate::store::Store;
 
+    fn add(store: &Store, content: &[u8]) -> LobId {
+        let mut writer = store.writer().expect("a writer");
+        let added = writer.add(&mut &*content, &()).expect("adds");
+        writer.finish().expect("publishes");
+        added.id
+    }
+
+    fn append(store: &Store, added: Vec<(PackId, u64)>, dropped: Vec<PackId>) {
+        let lock = store.root().join("state/roots.lock");
+        let roots = store.root().join("roots");
+        let root = Root { added, dropped };
+        let start = Cursor::default();
+        let all = || panic!("nothing is lost");
+        roots::append(&OsDisk, &roots, &lock, &start, &root, &all).expect("appends");
+    }
+
+    /// A store, its first pack with its length, and the lob in it.
+    fn store_of_one(dir: &Path) -> (Store, (PackId, u64), LobId) {
+        let store = Store::create(Arc::new(OsDisk), &dir.join("s")).expect("a store");
+        let lob = add(&store, b"first");
+        let packs = store.packs().on_disk().expect("lists");
+        (store, packs[0], lob)
+    }
+
+    /// As many publications as make one run of the index of all there is.
+    fn merge(store: &Store) {
+        let merged = (0..20u8).find(|n| {
+            let _ = add(store, &[*n]);
+            store.view().runs.len() == 1
+        });
+        assert!(merged.is_some(), "the index was merged");
+    }
+
+    #[test]
+    fn a_dropped_pack_is_dropped_for_those_who_read_the_index_too() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (store, first, gone) = store_of_one(dir.path());
+        append(&store, Vec::new(), vec![first.0]);
+        merge(&store);
+        append(&store, vec![first], Vec::new());
+        for index in [true, false] {
+            if !index {
+                std::fs::remove_dir_all(store.root().join("index")).expect("removes");
+            }
+            let store = Store::open(Arc::new(OsDisk), store.root()).expect("opens");
+            assert_eq!(store.view().runs.len(), usize::from(index));
+            assert_eq!(store.lob(&gone).expect("looks"), None);
+            assert!(store.view().known_packs().contains(&first.0), "not anew");
+        }
+    }
+
+    #[test]
+    fn a_pack_that_is_added_twice_is_there_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (store, first, _) = store_of_one(dir.path());
+        merge(&store);
+        append(&store, vec![first], Vec::new());
+        let _ = store.refresh().expect("refreshes");
+        let packs: Vec<_> = store.view().packs().collect();
+        assert_eq!(packs.iter().filter(|id| **id == first.0).count(), 1);
+    }
+
     #[test]
     fn a_dropped_pack_is_neither_found_nor_missed() {
         let dir = tempfile::tempdir().expect("a directory");
-        let store = Store::create(Arc::new(OsDisk), &dir.path().join("s")).expect("a store");
-        let add = |content: &[u8]| {
-            let mut writer = store.writer().expect("a writer");
-            let added = writer.add(&mut &*content, &()).expect("adds");
-            writer.finish().expect("publishes");
-            added.id
-        };
-        let (gone, kept) = (add(b"gone"), add(b"kept"));
-        let view = store.view();
-        let first = view.packs().next().expect("a pack");
-        let len = std::fs::metadata(store.packs().path(&first)).map(|m| m.len());
-        let root = |added, dropped| {
-            let lock = store.root().join("state/roots.lock");
-            let roots = store.root().join("roots");
-            let root = Root { added, dropped };
-            let start = Cursor::default();
-            let all = || panic!("nothing is lost");
-            roots::append(&OsDisk, &roots, &lock, &start, &root, &all).expect("appends");
-        };
-        root(Vec::new(), vec![first]);
+        let (store, (first, len), gone) = store_of_one(dir.path());
+        let kept = add(&store, b"kept");
+        append(&store, Vec::new(), vec![first]);
         // Nobody may add it again, and where somebody does, all readers agree on what holds.
-        root(vec![(first, len.expect("a length"))], Vec::new());
+        append(&store, vec![(first, len)], Vec::new());
         for file in [store.packs().path(&first), store.packs().table_path(&first)] {
             std::fs::remove_file(file).expect("was there");
         }

@@ -1,7 +1,7 @@
 //! Writing a run: a merge of tables and older runs, in memory that does not grow with them.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -117,12 +117,7 @@ pub(crate) fn build(
     let numbering = Numbering::new(sources, dropped);
     let counts = [Kind::Chunk, Kind::Lob].map(|kind| numbering.count(sources, kind));
     let bits = counts.map(|n| (n / BUCKET as u64).checked_ilog2().unwrap_or(0).min(24));
-    // Drops matter to runs before this one only, and there are none before the first root.
-    let dropped: Vec<_> = if from == 0 {
-        Vec::new()
-    } else {
-        dropped.iter().copied().collect()
-    };
+    let dropped: BTreeSet<_> = dropped.iter().collect();
     let mut head = Vec::with_capacity(HEADER + numbering.packs.len() * 32);
     head.extend_from_slice(MAGIC);
     head.extend_from_slice(&VERSION.to_le_bytes());
@@ -136,7 +131,7 @@ pub(crate) fn build(
     head.extend_from_slice(&counts[0].to_le_bytes());
     head.extend_from_slice(&counts[1].to_le_bytes());
     head.extend_from_slice(&[0; 8]);
-    for id in numbering.packs.iter().chain(&dropped) {
+    for id in numbering.packs.iter().chain(dropped) {
         head.extend_from_slice(id.as_bytes());
     }
     let hash = blake3::hash(&head);
