@@ -3,6 +3,7 @@
 mod add;
 mod copies;
 mod hostile;
+mod index;
 mod kill;
 mod lengths;
 mod mend;

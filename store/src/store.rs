@@ -1,15 +1,14 @@
 //! A store: packs, their tables, the index over them and the roots that make them visible.
 
 mod lookup;
+mod merge;
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
 use crate::id::{ChunkId, LobId, PackId, StoreId};
-use crate::index::{self, Kind, Source};
 use crate::limits::TAIL_PACKS_MAX;
 use crate::manifest::Manifest;
 use crate::pack::{self, Packs};
@@ -308,64 +307,10 @@ impl Store {
         drop(durable);
         let _ = self.refresh()?;
         if self.view().tail.len() > TAIL_PACKS_MAX {
-            self.merge_index()?;
+            // What was to be done is done, and durable; the next one to publish tries again.
+            let _ = self.merge_index();
         }
         Ok(())
-    }
-
-    /// Turns the tail into a run, together with the youngest runs that are not much larger: so each
-    /// entry is rewritten a logarithmic number of times. Another process at it is a reason to leave.
-    fn merge_index(&self) -> Result<()> {
-        let disk = self.disk.as_ref();
-        let lock = self.root.join("state/index.lock");
-        let Some(_turn) = disk.lock(&lock, false).map_err(Error::at(&lock))? else {
-            return Ok(());
-        };
-        let view = View::load(disk, &self.root, &self.packs)?;
-        if view.tail.len() <= TAIL_PACKS_MAX || !view.absent.is_empty() {
-            return Ok(());
-        }
-        let mut size: usize = view
-            .tail
-            .iter()
-            .map(|(_, t)| t.chunk_count() + t.lob_count())
-            .sum();
-        let mut keep = view.runs.len();
-        while let Some(run) = keep.checked_sub(1).and_then(|last| view.runs.get(last)) {
-            let count = run.count(Kind::Chunk) + run.count(Kind::Lob);
-            if count > 2 * size || count + size > u32::MAX as usize {
-                break;
-            }
-            size += count;
-            keep -= 1;
-        }
-        let merged = view.runs.get(keep..).unwrap_or_default();
-        let runs = merged.iter().map(|run| run.as_ref() as &dyn Source);
-        let tables = view.tail.iter().map(|table| table as &dyn Source);
-        let sources: Vec<_> = runs.chain(tables).collect();
-        let kept = view.runs.iter().take(keep);
-        let said: HashSet<_> = kept.flat_map(|run| &run.dropped).collect();
-        let news = view.dropped.iter().filter(|id| !said.contains(id));
-        let dropped: HashSet<_> = news.copied().collect();
-        let from = keep
-            .checked_sub(1)
-            .and_then(|n| view.runs.get(n))
-            .map_or(0, |run| run.to.seq);
-        let dir = self.root.join("index");
-        let path = dir.join(index::run_name(from, view.cursor.seq));
-        index::build(
-            disk,
-            &dir.join("new"),
-            &path,
-            (from, view.cursor),
-            &sources,
-            &dropped,
-        )?;
-        for run in merged {
-            let old = dir.join(index::run_name(run.from, run.to.seq));
-            disk.remove(&old).map_err(Error::at(&old))?;
-        }
-        self.reload()
     }
 }
 

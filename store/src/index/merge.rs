@@ -1,7 +1,7 @@
 //! Writing a run: a merge of tables and older runs, in memory that does not grow with them.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -69,7 +69,7 @@ struct Numbering {
 }
 
 impl Numbering {
-    fn new(sources: &[&dyn Source], dropped: &HashSet<PackId>) -> Numbering {
+    fn new(sources: &[&dyn Source], dropped: &BTreeSet<PackId>) -> Numbering {
         let mut numbers = HashMap::new();
         let mut packs = Vec::new();
         let mut number = |id: &PackId| {
@@ -105,19 +105,42 @@ impl Numbering {
     }
 }
 
-/// Writes the run over the roots `from + 1 ..= to.seq` as `path`, by way of `temporary`.
+/// Writes the run over the roots `from + 1 ..= to.seq` as `path`, by way of `temporary`, of which
+/// nothing stays where that fails. What was dropped is left out of the entries, and is known to be
+/// dropped to whoever reads the run.
 pub(crate) fn build(
     disk: &dyn Disk,
     temporary: &Path,
     path: &Path,
+    range: (u64, Cursor),
+    sources: &[&dyn Source],
+    dropped: &BTreeSet<PackId>,
+) -> Result<()> {
+    if disk.len(temporary).map_err(Error::at(temporary))?.is_some() {
+        disk.remove(temporary).map_err(Error::at(temporary))?;
+    }
+    let file = disk.create(temporary).map_err(Error::at(temporary))?;
+    let written = write_run(file.as_ref(), range, sources, dropped)
+        .map_err(Error::at(temporary))
+        .and_then(|()| {
+            disk::publish(disk, file.as_ref(), temporary, path).map_err(Error::at(path))
+        });
+    if written.is_err() {
+        // Gone already where only the sync of its new name failed.
+        let _ = disk.remove(temporary);
+    }
+    written
+}
+
+fn write_run(
+    file: &dyn DiskFile,
     (from, to): (u64, Cursor),
     sources: &[&dyn Source],
-    dropped: &HashSet<PackId>,
-) -> Result<()> {
+    dropped: &BTreeSet<PackId>,
+) -> std::io::Result<()> {
     let numbering = Numbering::new(sources, dropped);
     let counts = [Kind::Chunk, Kind::Lob].map(|kind| numbering.count(sources, kind));
     let bits = counts.map(|n| (n / BUCKET as u64).checked_ilog2().unwrap_or(0).min(24));
-    let dropped: BTreeSet<_> = dropped.iter().collect();
     let mut head = Vec::with_capacity(HEADER + numbering.packs.len() * 32);
     head.extend_from_slice(MAGIC);
     head.extend_from_slice(&VERSION.to_le_bytes());
@@ -136,20 +159,11 @@ pub(crate) fn build(
     }
     let hash = blake3::hash(&head);
     head.extend_from_slice(hash.as_bytes());
-
-    if disk.len(temporary).map_err(Error::at(temporary))?.is_some() {
-        disk.remove(temporary).map_err(Error::at(temporary))?;
-    }
-    let file = disk.create(temporary).map_err(Error::at(temporary))?;
-    let mut out = Buffered {
-        file: file.as_ref(),
-        bytes: head,
-    };
+    let mut out = Buffered { file, bytes: head };
     for (kind, bits) in [Kind::Chunk, Kind::Lob].into_iter().zip(bits) {
-        write_list(&mut out, kind, bits, sources, &numbering.maps).map_err(Error::at(temporary))?;
+        write_list(&mut out, kind, bits, sources, &numbering.maps)?;
     }
-    out.flush().map_err(Error::at(temporary))?;
-    disk::publish(disk, file.as_ref(), temporary, path).map_err(Error::at(path))
+    out.flush()
 }
 
 /// Appends in large pieces.
@@ -175,7 +189,7 @@ impl Buffered<'_> {
     }
 }
 
-/// Merges the sorted sources into one sorted list, and writes its fan-out after it.
+/// Merges the sorted sources into one sorted list, and puts its fan-out after it.
 fn write_list(
     out: &mut Buffered<'_>,
     kind: Kind,

@@ -63,6 +63,13 @@ pub(super) fn parse_name(name: &str) -> Option<(u64, u64)> {
     (run_name(range.0, range.1) == name && range.0 < range.1).then_some(range)
 }
 
+/// The runs in a directory, good or not, by their ranges of roots.
+pub(crate) fn ranges(disk: &dyn Disk, dir: &Path) -> Result<Vec<(u64, u64)>> {
+    let entries = disk::entries(disk, dir).map_err(Error::at(dir))?;
+    let names = entries.iter().filter_map(|entry| entry.name.to_str());
+    Ok(names.filter_map(parse_name).collect())
+}
+
 impl Run {
     /// The runs in `dir` that together cover the longest range of roots from the first on. A run
     /// counts only when `is_root` knows the root that it ends with: in a copy that was made while
@@ -73,11 +80,7 @@ impl Run {
         dir: &Path,
         is_root: &dyn Fn(&Cursor) -> bool,
     ) -> Result<Vec<Run>> {
-        let mut names: Vec<_> = disk::entries(disk, dir)
-            .map_err(Error::at(dir))?
-            .iter()
-            .filter_map(|entry| parse_name(entry.name.to_str()?))
-            .collect();
+        let mut names = ranges(disk, dir)?;
         // Of the runs that begin at a place, the longest first.
         names.sort_by_key(|&(from, to)| (from, std::cmp::Reverse(to)));
         let mut runs: Vec<Run> = Vec::new();

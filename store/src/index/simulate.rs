@@ -1,6 +1,6 @@
 //! A run of made-up entries, so that a bench can measure lookups among 100 million chunks.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::disk::OsDisk;
@@ -62,7 +62,7 @@ impl Simulated {
             path,
             (0, to),
             &[&source],
-            &HashSet::new(),
+            &BTreeSet::new(),
         )?;
         Ok(Simulated {
             run: Run::open(&OsDisk, path)?,

@@ -1,6 +1,6 @@
 //! The run in docs/format.md is what this program writes, and reads.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::*;
@@ -46,7 +46,7 @@ fn the_run_of_the_page_is_what_is_written() {
         &path,
         (0, to),
         &[&source],
-        &HashSet::new(),
+        &BTreeSet::new(),
     )
     .expect("writes");
     let written = OsDisk.map(&path).expect("maps");

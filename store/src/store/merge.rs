@@ -1,0 +1,62 @@
+//! Keeping the index short: many small runs and tables become few large runs.
+
+use std::collections::{BTreeSet, HashSet};
+
+use crate::error::{Error, Result};
+use crate::index::{self, Kind, Source};
+use crate::limits::TAIL_PACKS_MAX;
+use crate::view::View;
+
+use super::Store;
+
+impl Store {
+    /// Turns the tail into a run, together with the youngest runs that are not much larger: so each
+    /// entry is rewritten a logarithmic number of times. Another process at it is a reason to leave.
+    pub(super) fn merge_index(&self) -> Result<()> {
+        let disk = self.disk.as_ref();
+        let lock = self.root.join("state/index.lock");
+        let Some(_turn) = disk.lock(&lock, false).map_err(Error::at(&lock))? else {
+            return Ok(());
+        };
+        let view = View::load(disk, &self.root, &self.packs)?;
+        if view.tail.len() <= TAIL_PACKS_MAX || !view.absent.is_empty() || view.broken.is_some() {
+            return Ok(());
+        }
+        let (kept, merged) = view.runs.split_at(kept_runs(&view));
+        let runs = merged.iter().map(|run| run.as_ref() as &dyn Source);
+        let tables = view.tail.iter().map(|table| table as &dyn Source);
+        let sources: Vec<_> = runs.chain(tables).collect();
+        let said: HashSet<_> = kept.iter().flat_map(|run| &run.dropped).collect();
+        let news = view.dropped.iter().filter(|id| !said.contains(id));
+        let dropped: BTreeSet<_> = news.copied().collect();
+        let from = kept.last().map_or(0, |run| run.to.seq);
+        let (dir, to) = (self.root.join("index"), view.cursor);
+        let path = dir.join(index::run_name(from, to.seq));
+        let temporary = dir.join("new");
+        index::build(disk, &temporary, &path, (from, to), &sources, &dropped)?;
+        // What it covers, also what was left by somebody who was killed.
+        for (first, last) in index::ranges(disk, &dir)? {
+            if first >= from && last <= to.seq && (first, last) != (from, to.seq) {
+                let old = dir.join(index::run_name(first, last));
+                disk.remove(&old).map_err(Error::at(&old))?;
+            }
+        }
+        self.reload()
+    }
+}
+
+/// How many runs of a view stay as they are when its tail is merged.
+fn kept_runs(view: &View) -> usize {
+    let tables = view.tail.iter();
+    let mut size: usize = tables.map(|(_, t)| t.chunk_count() + t.lob_count()).sum();
+    let mut keep = view.runs.len();
+    while let Some(run) = keep.checked_sub(1).and_then(|last| view.runs.get(last)) {
+        let count = run.count(Kind::Chunk) + run.count(Kind::Lob);
+        if count > 2 * size || count + size > u32::MAX as usize {
+            break;
+        }
+        size += count;
+        keep -= 1;
+    }
+    keep
+}
