@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
 use crate::id::{ChunkId, LobId, PackId, StoreId};
+use crate::index::Kind;
 use crate::limits::TAIL_PACKS_MAX;
 use crate::manifest::Manifest;
 use crate::pack::{self, Packs};
 use crate::read::Recent;
 use crate::roots::{self, Cursor, Root};
 use crate::stage::{self, Writer};
-use crate::view::{View, is_absent};
+use crate::view::{Ranges, View, is_absent};
 
 /// What a store knows of a lob without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +84,7 @@ impl Store {
     pub fn open(disk: Arc<dyn Disk>, root: &Path) -> Result<Store> {
         let id = read_format(disk.as_ref(), root)?;
         let packs = Packs::new(disk.clone(), root.join("packs"));
-        let view = View::load(disk.as_ref(), root, &packs)?;
+        let view = View::load(disk.as_ref(), root, &packs, Ranges::new())?;
         let store = Store {
             disk,
             root: root.to_path_buf(),
@@ -152,19 +153,27 @@ impl Store {
             Err(e) => return Err(e),
         }
         // From the start, so that the index runs that were merged meanwhile replace a long tail.
-        self.reload()?;
+        self.reload(&Ranges::new())?;
         Ok(true)
     }
 
-    fn reload(&self) -> Result<()> {
-        let new = View::load(self.disk.as_ref(), &self.root, &self.packs)?;
-        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
-        // Another thread may have been quicker and have seen more.
-        let older = new.cursor.seq < view.cursor.seq;
-        if !older || new.broken.is_some() || view.broken.is_some() {
-            *view = Arc::new(new);
+    /// Loads the view anew, from now on without these runs of the index if they do not hold.
+    fn reload(&self, distrusted: &Ranges) -> Result<()> {
+        loop {
+            let distrusted = &self.view().distrusted | distrusted;
+            let new = View::load(self.disk.as_ref(), &self.root, &self.packs, distrusted)?;
+            let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+            if !view.distrusted.is_subset(&new.distrusted) {
+                // Another thread has found out about more meanwhile.
+                continue;
+            }
+            // Another thread may have been quicker and have seen more.
+            let older = new.cursor.seq < view.cursor.seq;
+            if !older || new.broken.is_some() || view.broken.is_some() {
+                *view = Arc::new(new);
+            }
+            return Ok(());
         }
-        Ok(())
     }
 
     /// Why the roots of this store cannot all be followed, where some are lost or damaged. All packs
@@ -187,11 +196,14 @@ impl Store {
     /// What is known of each of these lobs. However many are not held, what others have published
     /// meanwhile is looked for once.
     pub fn lobs(&self, ids: &[LobId]) -> Result<Vec<Option<LobInfo>>> {
-        let found = self.lobs_in(&self.view(), ids)?;
-        match found.contains(&None) && self.refresh()? {
-            true => self.lobs_in(&self.view(), ids),
-            false => Ok(found),
+        let mut found = self.lobs_in(&self.view(), ids)?;
+        if found.contains(&None) && self.refresh()? {
+            found = self.lobs_in(&self.view(), ids)?;
         }
+        if found.contains(&None) && self.distrust(Kind::Lob)? {
+            found = self.lobs_in(&self.view(), ids)?;
+        }
+        Ok(found)
     }
 
     fn lobs_in(&self, view: &View, ids: &[LobId]) -> Result<Vec<Option<LobInfo>>> {
@@ -205,7 +217,10 @@ impl Store {
         ids.iter().map(info).collect()
     }
 
-    /// For each id whether the store holds that chunk (full ids confirmed).
+    /// For each id whether the store holds that chunk (full ids confirmed). This is asked for every
+    /// chunk that is added or sent, and costs no more than the lookup: where a part of the index is
+    /// damaged, or others have just published something, it may say no of a chunk that is there. So
+    /// a yes is certain, and for a no the chunk may be stored once more.
     pub fn has_chunks(&self, ids: &[ChunkId]) -> Result<Vec<bool>> {
         let view = self.view();
         ids.iter()
@@ -228,6 +243,8 @@ impl Store {
 
     /// Calls `each` for every lob in the store, in no order, each once.
     pub fn each_lob(&self, each: &mut dyn FnMut(LobInfo) -> Result<()>) -> Result<()> {
+        // Lookups tell which of several places counts.
+        let _ = self.distrust(Kind::Lob)?;
         let view = self.view();
         for pack in view.packs() {
             let table = match self.packs.table(&pack) {

@@ -11,6 +11,9 @@ use crate::index::{Kind, Run};
 use crate::pack::{ChunkEntry, LobEntry, Packs, Table};
 use crate::roots::{self, Cursor, Root, Step};
 
+/// Runs by their ranges of roots.
+pub(crate) type Ranges = HashSet<(u64, u64)>;
+
 /// Where something is: the pack, its table, and what the table says of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Place<T> {
@@ -73,6 +76,8 @@ impl Listed for LobId {
 #[derive(Debug, Default)]
 pub(crate) struct View {
     pub(crate) runs: Vec<Arc<Run>>,
+    /// Runs that were damaged when last looked at, and that count only when they hold now.
+    pub(crate) distrusted: Ranges,
     /// Packs of the roots after the last run, oldest first.
     pub(crate) tail: Vec<(PackId, Arc<Table>)>,
     /// Packs that a root took out of the store again.
@@ -88,10 +93,17 @@ pub(crate) struct View {
 
 impl View {
     /// What the store in `root` holds now.
-    pub(crate) fn load(disk: &dyn Disk, root: &Path, packs: &Packs) -> Result<View> {
+    pub(crate) fn load(
+        disk: &dyn Disk,
+        root: &Path,
+        packs: &Packs,
+        distrusted: Ranges,
+    ) -> Result<View> {
         let roots = root.join("roots");
         let is_root = |cursor: &Cursor| roots::is_there(disk, &roots, cursor);
-        let runs: Vec<_> = Run::open_all(disk, &root.join("index"), &is_root)?
+        let counts =
+            |run: &Run| is_root(&run.to) && (!distrusted.contains(&run.range()) || run.holds_all());
+        let runs: Vec<_> = Run::open_all(disk, &root.join("index"), &counts)?
             .into_iter()
             .map(Arc::new)
             .collect();
@@ -102,6 +114,7 @@ impl View {
                 .flat_map(|run| run.dropped.iter().copied())
                 .collect(),
             runs,
+            distrusted,
             ..View::default()
         };
         view.follow(disk, &roots, packs)?;
@@ -171,6 +184,10 @@ impl View {
     }
 
     /// A place of what has this id: the newest, for what was written last is asked for most.
+    ///
+    /// Runs of the index are believed here, unread: one that is damaged may hide what the store
+    /// holds. Whoever only wants to spare himself a copy loses nothing but that; who cannot do
+    /// without goes on looking when this finds nothing.
     pub(crate) fn find<I: Listed>(&self, packs: &Packs, id: &I) -> Result<Option<Place<I::Entry>>> {
         let mut found = None;
         self.each_place(packs, id, &mut |place| {

@@ -1,14 +1,15 @@
 //! P3, P11: the index is a cache. Whatever happens to it, and to the work on it, hides nothing.
 
+use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lob_store::disk::{Disk, SimDisk};
 use lob_store::{LobId, Store};
 
-use super::read;
 use super::witness::{ROOT, disk};
+use super::{open, read};
 
 /// Publications after which the index is merged.
 const MERGED: u64 = 9;
@@ -41,13 +42,60 @@ fn assert_holds(store: &Store, count: u64) {
     assert_eq!(store.lob(&never).expect("looks"), None);
 }
 
-/// Does `work` over and over, each time with another of its changes failing: first each alone, then
-/// each with all that follow. Gives the disk and what came of it to `judge`.
+fn run(dir: &Path) -> PathBuf {
+    let entries = fs::read_dir(dir.join("index")).expect("lists");
+    let mut paths = entries.map(|entry| entry.expect("an entry").path());
+    let path = paths.next().expect("a run");
+    assert!(paths.next().is_none(), "only one run");
+    path
+}
+
+#[test]
+fn p3_a_changed_byte_of_a_run_hides_nothing_and_is_mended() {
+    let dir = tempfile::tempdir().expect("a directory");
+    (0..MERGED).for_each(|n| add(&open(dir.path()), n));
+    let path = run(dir.path());
+    let whole = fs::read(&path).expect("reads");
+    let mut mended = 0;
+    for at in 0..whole.len() {
+        let mut bad = whole.clone();
+        bad[at] ^= 1 << (at % 8);
+        fs::write(&path, &bad).expect("writes");
+        assert_holds(&open(dir.path()), MERGED);
+        mended += usize::from(fs::read(run(dir.path())).expect("reads") == whole);
+        fs::write(&path, &whole).expect("writes");
+    }
+    assert!(mended > 9 * 16, "{mended} times");
+}
+
+#[test]
+fn p3_a_damaged_run_is_not_merged_into_the_next() {
+    let dir = tempfile::tempdir().expect("a directory");
+    (0..MERGED).for_each(|n| add(&open(dir.path()), n));
+    let path = run(dir.path());
+    let mut bytes = fs::read(&path).expect("reads");
+    // In every entry the last byte of the first 8 of the id: all else makes sense.
+    let entries = 16 * MERGED as usize;
+    let chunks = 80 + 32 * MERGED as usize + 32;
+    let lobs = chunks + entries + 8 + 32;
+    for start in [chunks, lobs] {
+        let list = bytes[start..start + entries].chunks_exact_mut(16);
+        list.for_each(|entry| entry[0] ^= 1);
+    }
+    fs::write(&path, &bytes).expect("writes");
+    // Nobody who adds has a need of what is there.
+    (MERGED..2 * MERGED).for_each(|n| add(&open(dir.path()), n));
+    assert_ne!(run(dir.path()), path, "it was merged again");
+    assert_holds(&open(dir.path()), 2 * MERGED);
+}
+
+/// Does `work` over and over, each time with another of its changes failing, and gives the disk and
+/// what came of it to `judge`.
 fn fail_everywhere(
     before: &SimDisk,
     work: impl Fn(&SimDisk) -> lob_store::Result<()>,
     judge: impl Fn(&SimDisk, &str, lob_store::Result<()>),
-) -> usize {
+) {
     let whole = before.killed(before.changes());
     work(&whole).expect("works where nothing fails");
     let log = whole.log();
@@ -58,7 +106,6 @@ fn fail_everywhere(
         assert_eq!(disk.injected(), 1, "{change}");
         judge(&disk, change, done);
     }
-    log.len()
 }
 
 #[test]

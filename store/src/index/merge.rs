@@ -8,10 +8,10 @@ use std::sync::Arc;
 use crate::disk::{self, Disk, DiskFile};
 use crate::error::{Error, Result};
 use crate::id::PackId;
-use crate::pack::{Table, VERSION};
+use crate::pack::Table;
 use crate::roots::Cursor;
 
-use super::run::{ENTRY, HEADER, Kind, MAGIC, Run};
+use super::run::{ENTRY, HEADER, Kind, MAGIC, Run, VERSION};
 
 /// Something sorted that a run is made from.
 pub(crate) trait Source {
@@ -107,7 +107,7 @@ impl Numbering {
 
 /// Writes the run over the roots `from + 1 ..= to.seq` as `path`, by way of `temporary`, of which
 /// nothing stays where that fails. What was dropped is left out of the entries, and is known to be
-/// dropped to whoever reads the run.
+/// dropped to whoever reads the run. Sources must hold: nobody could tell later that they did not.
 pub(crate) fn build(
     disk: &dyn Disk,
     temporary: &Path,
@@ -159,17 +159,27 @@ fn write_run(
     }
     let hash = blake3::hash(&head);
     head.extend_from_slice(hash.as_bytes());
-    let mut out = Buffered { file, bytes: head };
+    let mut out = Buffered {
+        file,
+        bytes: head,
+        hashed: 0,
+        hasher: blake3::Hasher::new(),
+    };
     for (kind, bits) in [Kind::Chunk, Kind::Lob].into_iter().zip(bits) {
+        out.begin();
         write_list(&mut out, kind, bits, sources, &numbering.maps)?;
+        out.end();
     }
     out.flush()
 }
 
-/// Appends in large pieces.
+/// Appends in large pieces, and hashes lists on the way.
 struct Buffered<'a> {
     file: &'a dyn DiskFile,
     bytes: Vec<u8>,
+    /// How many of these are in the hash already, or in no list.
+    hashed: usize,
+    hasher: blake3::Hasher,
 }
 
 impl Buffered<'_> {
@@ -183,9 +193,29 @@ impl Buffered<'_> {
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
+        self.hash();
         self.file.append(&self.bytes)?;
         self.bytes.clear();
+        self.hashed = 0;
         Ok(())
+    }
+
+    fn hash(&mut self) {
+        let _ = self.hasher.update(&self.bytes[self.hashed..]);
+        self.hashed = self.bytes.len();
+    }
+
+    /// A list begins here.
+    fn begin(&mut self) {
+        self.hashed = self.bytes.len();
+        let _ = self.hasher.reset();
+    }
+
+    /// Puts the hash of the list that ends here.
+    fn end(&mut self) {
+        self.hash();
+        self.bytes
+            .extend_from_slice(self.hasher.finalize().as_bytes());
     }
 }
 

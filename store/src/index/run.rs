@@ -2,14 +2,16 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use crate::decode::Decoder;
 use crate::disk::{self, Disk, Map};
 use crate::error::{Error, Result};
 use crate::id::{ID_LEN, PackId};
-use crate::pack::VERSION;
 use crate::roots::Cursor;
 
+/// The version that is written, and the latest that is read. In the first one lists had no hashes.
+pub(super) const VERSION: u16 = 2;
 pub(super) const MAGIC: &[u8; 8] = b"LOBINDX\n";
 /// Bytes of one entry: prefix, pack, number in the table of the pack.
 pub(super) const ENTRY: usize = 16;
@@ -24,12 +26,37 @@ pub(crate) enum Kind {
 }
 
 /// A sorted list of entries with its fan-out.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct List {
     entries: Range<usize>,
     /// `2^bits + 1` numbers: how many entries come before each value of the first `bits` bits.
     fan: Range<usize>,
     bits: u32,
+    /// The hash of both, where the run has one.
+    hash: Option<Range<usize>>,
+    /// Whether it holds, once that was asked.
+    holds: OnceLock<bool>,
+}
+
+impl List {
+    /// The list of `count` entries that begins at `start`.
+    fn at(start: usize, count: u64, bits: u32, hashed: bool) -> List {
+        let entries = start..start + count as usize * ENTRY;
+        let fan = entries.end..entries.end + ((1 << bits) + 1) * 4;
+        let hash = hashed.then_some(fan.end..fan.end + ID_LEN);
+        let holds = OnceLock::new();
+        List {
+            entries,
+            fan,
+            bits,
+            hash,
+            holds,
+        }
+    }
+
+    fn end(&self) -> usize {
+        self.hash.as_ref().map_or(self.fan.end, |hash| hash.end)
+    }
 }
 
 /// A run.
@@ -71,14 +98,13 @@ pub(crate) fn ranges(disk: &dyn Disk, dir: &Path) -> Result<Vec<(u64, u64)>> {
 }
 
 impl Run {
-    /// The runs in `dir` that together cover the longest range of roots from the first on. A run
-    /// counts only when `is_root` knows the root that it ends with: in a copy that was made while
-    /// the store grew, the index may be ahead of the roots. Runs that are damaged are passed over:
-    /// they are only a cache.
+    /// The runs in `dir` that together cover the longest range of roots from the first on, of those
+    /// that count: in a copy that was made while the store grew, the index may be ahead of the
+    /// roots. Runs that are damaged are passed over: they are only a cache.
     pub(crate) fn open_all(
         disk: &dyn Disk,
         dir: &Path,
-        is_root: &dyn Fn(&Cursor) -> bool,
+        counts: &dyn Fn(&Run) -> bool,
     ) -> Result<Vec<Run>> {
         let mut names = ranges(disk, dir)?;
         // Of the runs that begin at a place, the longest first.
@@ -87,7 +113,7 @@ impl Run {
         for (from, to) in names {
             if from == runs.last().map_or(0, |run| run.to.seq) {
                 let run = Run::open(disk, &dir.join(run_name(from, to))).ok();
-                let fits = |run: &Run| (run.from, run.to.seq) == (from, to) && is_root(&run.to);
+                let fits = |run: &Run| run.range() == (from, to) && counts(run);
                 runs.extend(run.filter(fits));
             }
         }
@@ -104,7 +130,11 @@ impl Run {
         let bad = |why: &str| Error::damaged(what, why);
         let mut d = Decoder::new(what, &bytes);
         d.magic(MAGIC)?;
-        d.version(VERSION)?;
+        let hashed = match d.u16()? {
+            1 => false,
+            VERSION => true,
+            version => return Err(d.later(format!("version {version}"))),
+        };
         let (chunk_bits, lob_bits) = (u32::from(d.u8()?), u32::from(d.u8()?));
         let (pack_count, dropped_count) = (d.u32()? as usize, d.u32()? as usize);
         d.zeros(4)?;
@@ -133,20 +163,15 @@ impl Run {
             return Err(bad("its hash does not hold"));
         }
         let body = head + ID_LEN;
-        let fan_len = |bits: u32| ((1u64 << bits) + 1) * 4;
-        let lists =
-            (chunk_count + lob_count) * ENTRY as u64 + fan_len(chunk_bits) + fan_len(lob_bits);
+        let fans = ((1u64 << chunk_bits) + 1 + (1 << lob_bits) + 1) * 4;
+        let hashes = if hashed { 2 * ID_LEN as u64 } else { 0 };
+        let lists = (chunk_count + lob_count) * ENTRY as u64 + fans + hashes;
         if body as u64 + lists != bytes.len() as u64 {
             return Err(bad("it is not as long as it says"));
         }
         // Nothing overflows: the file is as long as all of it together.
-        let list = |at: usize, count: u64, bits: u32| {
-            let entries = at..at + count as usize * ENTRY;
-            let fan = entries.end..entries.end + fan_len(bits) as usize;
-            List { entries, fan, bits }
-        };
-        let chunks = list(body, chunk_count, chunk_bits);
-        let lobs = list(chunks.fan.end, lob_count, lob_bits);
+        let chunks = List::at(body, chunk_count, chunk_bits, hashed);
+        let lobs = List::at(chunks.end(), lob_count, lob_bits, hashed);
         Ok(Run {
             bytes,
             from,
@@ -163,6 +188,28 @@ impl Run {
             Kind::Chunk => &self.chunks,
             Kind::Lob => &self.lobs,
         }
+    }
+
+    /// Its range of roots, as in its name: after the first, up to the second.
+    pub(crate) fn range(&self) -> (u64, u64) {
+        (self.from, self.to.seq)
+    }
+
+    /// Whether a list is as it was written: only then does what it lacks tell something. Reads all of
+    /// it the first time. No run of the first version holds, for nobody can tell.
+    pub(crate) fn holds(&self, kind: Kind) -> bool {
+        let list = self.list(kind);
+        *list.holds.get_or_init(|| {
+            let found = blake3::hash(&self.bytes[list.entries.start..list.fan.end]);
+            list.hash
+                .as_ref()
+                .is_some_and(|hash| self.bytes[hash.clone()] == *found.as_bytes())
+        })
+    }
+
+    /// Whether both lists hold.
+    pub(crate) fn holds_all(&self) -> bool {
+        self.holds(Kind::Chunk) && self.holds(Kind::Lob)
     }
 
     /// How many entries it has.

@@ -60,12 +60,14 @@ fn the_run_of_the_page_is_what_is_written() {
     }
 }
 
-/// Entries and fan-outs are not hashed, so a reader must expect anything of them.
+/// Hashes of lists are compared late, so a reader must expect anything of them; and then they tell.
 #[test]
-fn no_change_of_a_run_brings_its_reader_down() {
+fn no_change_of_a_run_brings_its_reader_down_or_holds() {
     let good = example("run");
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join(run_name(0, 1));
+    std::fs::write(&path, &good).expect("writes");
+    assert!(Run::open(&OsDisk, &path).expect("opens").holds_all());
     for at in 0..good.len() {
         for value in [1, 0x80, 0xff] {
             let mut bad = good.clone();
@@ -79,6 +81,19 @@ fn no_change_of_a_run_brings_its_reader_down() {
                 let _ = run.find(Kind::Chunk, prefix).count();
                 let _ = run.find(Kind::Lob, prefix).count();
             }
+            let holds = [Kind::Chunk, Kind::Lob].map(|kind| run.holds(kind));
+            assert_eq!(holds.iter().filter(|holds| **holds).count(), 1);
         }
     }
+}
+
+#[test]
+fn a_run_of_the_first_version_is_read_and_never_holds() {
+    let top = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/format/frozen-v1");
+    let dir = std::path::Path::new(top);
+    let run = Run::open(&OsDisk, &dir.join("index").join(run_name(0, 9))).expect("opens");
+    assert_eq!((run.packs.len(), run.count(Kind::Lob)), (9, 9));
+    let lob = crate::id::LobId::of(b"lob number 3\n").prefix();
+    assert_eq!(run.find(Kind::Lob, lob).count(), 1);
+    assert!(!run.holds(Kind::Chunk) && !run.holds(Kind::Lob));
 }

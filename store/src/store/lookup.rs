@@ -2,18 +2,22 @@
 
 use crate::error::{Error, Result};
 use crate::id::{ChunkId, PackId};
+use crate::index::Kind;
 use crate::limits::PLACES_MAX;
 use crate::pack::ChunkEntry;
-use crate::view::{Listed, Place, is_absent};
+use crate::view::{Listed, Place, Ranges, is_absent};
 
 use super::Store;
 
 impl Store {
     /// A place of what somebody needs. Where none is found, what others have published since is
-    /// taken in.
+    /// taken in, and then the index is believed only as far as it holds.
     pub(crate) fn need<I: Listed>(&self, id: &I) -> Result<Option<Place<I::Entry>>> {
         let mut found = self.view().find(self.packs(), id)?;
         if found.is_none() && self.refresh()? {
+            found = self.view().find(self.packs(), id)?;
+        }
+        if found.is_none() && self.distrust(I::KIND)? {
             found = self.view().find(self.packs(), id)?;
         }
         Ok(found)
@@ -47,8 +51,9 @@ impl Store {
         failed: &PackId,
         read: impl Fn(&Place<I::Entry>) -> Result<T>,
     ) -> Result<Option<T>> {
-        // Packs may have been written anew meanwhile.
+        // Packs may have been written anew meanwhile, and a damaged index may hide places.
         let _ = self.refresh()?;
+        let _ = self.distrust(I::KIND)?;
         let places = self.view().find_all(self.packs(), id, PLACES_MAX)?;
         for place in places.iter().filter(|place| place.pack != *failed) {
             match read(place) {
@@ -57,5 +62,27 @@ impl Store {
             }
         }
         Ok(None)
+    }
+
+    /// Goes on without the runs of the index that do not hold, which may hide what is there: their
+    /// packs are looked into one by one. Rebuilds them where it can. Returns whether there are any.
+    /// Each run is read the first time, and that it holds is remembered.
+    pub(super) fn distrust(&self, kind: Kind) -> Result<bool> {
+        let mut any = false;
+        loop {
+            let view = self.view();
+            let bad = view.runs.iter().filter(|run| !run.holds(kind));
+            let bad: Ranges = bad.map(|run| run.range()).collect();
+            if bad.is_empty() {
+                break;
+            }
+            any = true;
+            self.reload(&bad)?;
+        }
+        if any {
+            // Where this process may not write, others will.
+            let _ = self.merge_index();
+        }
+        Ok(any)
     }
 }

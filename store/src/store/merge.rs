@@ -11,18 +11,30 @@ use super::Store;
 
 impl Store {
     /// Turns the tail into a run, together with the youngest runs that are not much larger: so each
-    /// entry is rewritten a logarithmic number of times. Another process at it is a reason to leave.
+    /// entry is rewritten a logarithmic number of times. Runs that do not hold are made anew from
+    /// the tables of their packs. Another process at it is a reason to leave.
     pub(super) fn merge_index(&self) -> Result<()> {
         let disk = self.disk.as_ref();
         let lock = self.root.join("state/index.lock");
         let Some(_turn) = disk.lock(&lock, false).map_err(Error::at(&lock))? else {
             return Ok(());
         };
-        let view = View::load(disk, &self.root, &self.packs)?;
+        let mut distrusted = self.view().distrusted.clone();
+        let (view, keep) = loop {
+            let view = View::load(disk, &self.root, &self.packs, distrusted)?;
+            let keep = kept_runs(&view);
+            let merged = view.runs.iter().skip(keep);
+            let bad: Vec<_> = merged.filter(|run| !run.holds_all()).collect();
+            if bad.is_empty() {
+                break (view, keep);
+            }
+            distrusted = view.distrusted.clone();
+            distrusted.extend(bad.iter().map(|run| run.range()));
+        };
         if view.tail.len() <= TAIL_PACKS_MAX || !view.absent.is_empty() || view.broken.is_some() {
             return Ok(());
         }
-        let (kept, merged) = view.runs.split_at(kept_runs(&view));
+        let (kept, merged) = view.runs.split_at(keep);
         let runs = merged.iter().map(|run| run.as_ref() as &dyn Source);
         let tables = view.tail.iter().map(|table| table as &dyn Source);
         let sources: Vec<_> = runs.chain(tables).collect();
@@ -34,14 +46,14 @@ impl Store {
         let path = dir.join(index::run_name(from, to.seq));
         let temporary = dir.join("new");
         index::build(disk, &temporary, &path, (from, to), &sources, &dropped)?;
-        // What it covers, also what was left by somebody who was killed.
+        // What it covers, whether it was good, damaged or left by somebody who was killed.
         for (first, last) in index::ranges(disk, &dir)? {
             if first >= from && last <= to.seq && (first, last) != (from, to.seq) {
                 let old = dir.join(index::run_name(first, last));
                 disk.remove(&old).map_err(Error::at(&old))?;
             }
         }
-        self.reload()
+        self.reload(&view.distrusted)
     }
 }
 
