@@ -21,6 +21,7 @@ mod pull;
 mod push;
 #[cfg(test)]
 mod reference;
+mod remedy;
 mod smudge;
 mod status;
 mod sync;
@@ -29,7 +30,6 @@ mod transfer;
 mod uninstall;
 mod untrack;
 
-use std::error::Error;
 use std::ffi::OsString;
 use std::panic;
 use std::path::PathBuf;
@@ -40,8 +40,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use lob_store::Store;
 use lob_store::disk::OsDisk;
 
-use crate::git::{GitError, Repo};
-use crate::remote;
+use crate::git::Repo;
 use crate::ui::{Exit, Explain, Failure, Options, Ui};
 
 /// How a verb ends.
@@ -150,8 +149,21 @@ impl Command {
 /// Runs the program: parses the arguments, runs the verb, prints its one error.
 pub(crate) fn main() -> ExitCode {
     panic::set_hook(Box::new(report_bug));
+    outlive_file_limit();
     // The hook has said it all; git and scripts need an exit code that they know.
     panic::catch_unwind(|| dispatch(std::env::args_os())).unwrap_or(ExitCode::FAILURE)
+}
+
+/// Lets a write beyond the user's limit on the size of files (`ulimit -f`) fail as on a full disk does:
+/// the signal would end the process in the midst of a checkout.
+fn outlive_file_limit() {
+    #[cfg(unix)]
+    {
+        use signal_hook::{consts::SIGXFSZ, flag};
+        // Nobody looks whether it came: the write says so. Without this it ends the process, and what
+        // was kept stays kept.
+        let _ = flag::register(SIGXFSZ, Arc::default());
+    }
 }
 
 fn dispatch(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -173,24 +185,11 @@ fn dispatch(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match outcome {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            let failure = advise(failure);
+            let failure = remedy::advise(failure);
             ui.fail(&failure);
             failure.into()
         }
     }
-}
-
-/// Adds what the libraries know of the way out.
-fn advise(failure: Failure) -> Failure {
-    let hints: Vec<String> = failure.errors().filter_map(hint).collect();
-    hints.into_iter().fold(failure, Failure::hint)
-}
-
-fn hint(error: &(dyn Error + 'static)) -> Option<String> {
-    let git = error.downcast_ref().map(GitError::hint);
-    let remote = || error.downcast_ref().map(remote::Error::hint);
-    let sync = || error.downcast_ref().map(crate::sync::Error::hint);
-    git.or_else(remote).or_else(sync)?
 }
 
 fn run(cli: Cli, ui: &Ui) -> Outcome {

@@ -17,3 +17,5 @@ mod store;
 mod support;
 mod sync;
 mod tidy;
+#[cfg(unix)]
+mod trouble;

@@ -5,13 +5,7 @@ use std::sync::Arc;
 use lob_store::disk::OsDisk;
 use lob_store::{LobId, Store};
 
-use crate::support::{Repo, World, noise};
-
-/// The pointer of some content.
-fn pointer(content: &[u8]) -> String {
-    let (id, size) = (LobId::of(content), content.len());
-    format!("version git-lob/2\noid blake3:{id}\nsize {size}\n")
-}
+use crate::support::{Repo, World, noise, pointer};
 
 /// Puts content into the store of a repository, and gives its pointer.
 fn put(repo: &Repo, content: &[u8]) -> String {

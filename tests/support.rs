@@ -105,6 +105,16 @@ impl World {
         self.repo(name)
     }
 
+    /// A bare repository `origin.git`, and a repository `work` that is set up for lob and has it as
+    /// its remote.
+    pub fn pair(&self) -> (Repo, Repo) {
+        let (origin, work) = (self.init_bare("origin.git"), self.init("work"));
+        work.lob(&["init"]);
+        let url = origin.path.to_str().unwrap();
+        work.git(&["remote", "add", "origin", url]);
+        (origin, work)
+    }
+
     /// A clone of `from`, with its work tree populated.
     #[track_caller]
     pub fn clone_of(&self, from: &Repo, name: &str) -> Repo {
@@ -286,6 +296,12 @@ pub fn run(command: &mut Command, input: &[u8]) -> Run {
         stdout: output.stdout,
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+/// What git stores for a file of this content.
+pub fn pointer(content: &[u8]) -> String {
+    let (id, size) = (lob_store::LobId::of(content), content.len());
+    format!("version git-lob/2\noid blake3:{id}\nsize {size}\n")
 }
 
 /// `len` bytes that do not compress and are the same for the same seed.

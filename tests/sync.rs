@@ -54,11 +54,7 @@ fn keep(repo: &Repo, path: &str, content: &[u8]) -> LobInfo {
 /// A world with a bare repository `origin.git` and a repository `work` that has it as its remote.
 fn pair() -> (World, Repo, Repo) {
     let world = World::without_filter();
-    let origin = world.init_bare("origin.git");
-    let work = world.init("work");
-    work.lob(&["init"]);
-    let url = origin.path().to_str().unwrap().to_string();
-    work.git(&["remote", "add", "origin", &url]);
+    let (origin, work) = world.pair();
     (world, origin, work)
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use lob_store::Progress;
 use serde::Serialize;
 
-use super::Outcome;
+use super::{Outcome, remedy};
 use crate::git::Repo;
 use crate::git::index_file::Settle;
 use crate::sync::checkout::{Absent, PointerFile, Report, expand, pointer_files, unfinished};
@@ -111,6 +111,7 @@ fn tell(report: &Report, ui: &Ui) -> Outcome {
             said(error)
         ));
     }
+    remedy::show(report.errors(), ui);
     let (written, bytes) = (report.written, report.bytes);
     let (missing, failed) = (report.missing.len(), report.failed.len());
     ui.event(

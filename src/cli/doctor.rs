@@ -74,7 +74,7 @@ impl Finding {
 
     /// A check that failed itself.
     fn failed(check: &'static str, failure: impl Into<Failure>) -> Finding {
-        let failure = super::advise(failure.into());
+        let failure = super::remedy::advise(failure.into());
         let causes = failure.causes().iter();
         let message = causes.fold(failure.message().to_owned(), |all, cause| {
             all + ": " + cause

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use lob_store::{LobInfo, Progress};
 
-use super::Outcome;
+use super::{Outcome, remedy};
 use crate::git::filter::{self, Failure as Because};
 use crate::git::pipes;
 use crate::sync::convert::{Converter, Paths, Summary, Surroundings, said};
-use crate::sync::{Local, fetch};
+use crate::sync::{self, Local, fetch};
 use crate::ui::{Exit, Failure, Ui, escape};
 
 /// Paths that a message names.
@@ -59,17 +59,31 @@ pub(super) struct Around<'a> {
     pub(super) ui: &'a Ui,
 }
 
+/// Why lobs that a checkout needs did not come.
+#[derive(Debug, thiserror::Error)]
+#[error("{work} failed")]
+struct Stopped {
+    work: String,
+    source: sync::Error,
+}
+
 impl Surroundings for Around<'_> {
     fn fetch(&self, local: &Local, wanted: &[LobInfo]) -> Result<(), Because> {
         let size = wanted.iter().map(|lob| lob.size).sum();
         let bar = self
             .ui
             .bar("Receiving", Some(size), Some(wanted.len() as u64));
-        let fetched = fetch::lobs(local, wanted, &bar)?;
+        let stopped = |work, source| Err(Stopped { work, source }.into());
+        let fetched = match fetch::lobs(local, wanted, &bar) {
+            Ok(fetched) => fetched,
+            Err(error) => return stopped("fetching".into(), error),
+        };
         bar.finish();
         // Trouble with one remote matters only where no other one had it all.
         match fetched.trouble.into_iter().next() {
-            Some((_, error)) if !fetched.missing.is_empty() => Err(error.into()),
+            Some((remote, error)) if !fetched.missing.is_empty() => {
+                stopped(format!("fetching from {remote}"), error)
+            }
             _ => Ok(()),
         }
     }
@@ -81,16 +95,18 @@ impl Surroundings for Around<'_> {
     fn failed(&self, path: &[u8], failure: &Because) {
         let (path, why) = (escape::path(path), said(failure.as_ref()));
         self.ui.warn(format_args!("{path}: {why}"));
+        remedy::show([failure.as_ref() as _], self.ui);
     }
 }
 
 /// Says once, at the end, which files are not what the user expects, and the way out.
 pub(super) fn tell(summary: &Summary, ui: &Ui) {
     if let Some(failure) = &summary.fetch {
-        ui.warn(format_args!("fetching failed: {}", said(failure.as_ref())));
+        ui.warn(said(failure.as_ref()));
     }
     for (why, paths) in &summary.failed {
-        ui.warn(format_args!("no content for {}: {why}", listed(paths)));
+        let (files, text) = (listed(paths), said(why.as_ref()));
+        ui.warn(format_args!("no content for {files}: {text}"));
     }
     if summary.missing.count > 0 {
         let files = listed(&summary.missing);
@@ -100,6 +116,9 @@ pub(super) fn tell(summary: &Summary, ui: &Ui) {
         };
         ui.warn(format_args!("no content for {files}: {why}"));
     }
+    let fetch = summary.fetch.iter().map(|why| why.as_ref() as _);
+    let failed = summary.failed.iter().map(|(why, _)| why.as_ref() as _);
+    remedy::show(fetch.chain(failed), ui);
     if summary.missing.count > 0 || !summary.failed.is_empty() {
         ui.hint(
             "pointers are in place; `lob sync --mode fixup` fills them when the content can be had",
@@ -130,6 +149,7 @@ pub(super) fn tell(summary: &Summary, ui: &Ui) {
             "git's index could not be told of the new files: {}",
             said(error)
         ));
+        remedy::show([error as _], ui);
         ui.hint("where git takes them for modified, `lob checkout` puts that right");
     }
 }

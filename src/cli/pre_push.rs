@@ -26,15 +26,15 @@ pub(super) fn run(ui: &Ui, remote: &OsStr, url: &OsStr) -> Outcome {
     }
     let local = local()?;
     let (name, url) = (remote.to_string_lossy(), path::bytes(url));
-    let job = push::before_refs(&local, &name, &url, &lines, &waiting(ui))
-        .because(format_args!("the push to {name} was stopped"))?;
+    let stopped = format!("the push to {name} was stopped");
+    let job = push::before_refs(&local, &name, &url, &lines, &waiting(ui)).because(&stopped)?;
     match job {
         Some(job) if !job.plan().is_empty() || !job.plan().missing.is_empty() => {
             // What is missing is missing there already; to stop git would bring nothing back.
-            let _ = carry_out(ui, &local, job, &How::default())?;
+            let _ = carry_out(ui, &local, job, &How::default()).because(&stopped)?;
         }
         // Writes down that the remote has all of it.
-        Some(mut job) => drop(job.run(&Pace::unlimited(), &())?),
+        Some(mut job) => drop(job.run(&Pace::unlimited(), &()).because(&stopped)?),
         None => {}
     }
     Ok(Exit::Done)

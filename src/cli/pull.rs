@@ -2,12 +2,13 @@
 
 use lob_store::Progress;
 
-use super::Outcome;
 use super::push::target;
 use super::transfer::{How, carry_out, local, waiting, worse};
+use super::{Outcome, remedy};
 use crate::git::index_file::Settle;
 use crate::remote::Access;
 use crate::sync::checkout::{self, Absent, PointerFile};
+use crate::sync::convert::said;
 use crate::sync::worktree::{Checkout, fillable};
 use crate::sync::{Local, fetch};
 use crate::ui::bytes::Size;
@@ -83,11 +84,15 @@ fn tell(ui: &Ui, report: &checkout::Report) -> Outcome {
         ui.say(format_args!("filled {files}, {}", Size(report.bytes)));
     }
     for (path, error) in &report.failed {
-        ui.warn(format_args!("{}: {error}", escape::path(path)));
+        ui.warn(format_args!("{}: {}", escape::path(path), said(error)));
     }
     if let Some(error) = &report.index {
-        ui.warn(format_args!("git's index could not be told: {error}"));
+        ui.warn(format_args!(
+            "git's index could not be told: {}",
+            said(error)
+        ));
     }
+    remedy::show(report.errors(), ui);
     if report.interrupted {
         return Err(lob_store::Error::Interrupted.into());
     }

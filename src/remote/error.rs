@@ -86,6 +86,7 @@ impl Error {
                 "is the right share or disk mounted? If this store is meant: \
                  git config remote.NAME.lobStoreId {found}"
             ),
+            Error::Store(error) => return error.hint(),
             _ => return None,
         })
     }

@@ -66,7 +66,7 @@ pub enum Error {
     #[error(transparent)]
     Path(#[from] BadPath),
     /// The file system refused.
-    #[error(transparent)]
+    #[error("{0}")]
     Io(#[from] io::Error),
     /// The store could not give the content.
     #[error(transparent)]
@@ -82,6 +82,23 @@ pub enum Error {
     /// There is no work tree.
     #[error(transparent)]
     Git(#[from] GitError),
+}
+
+impl Error {
+    /// What the user can do about it, where the message does not say.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Size { is, .. } => Some(wrong_size(*is)),
+            Error::Store(error) => error.hint(),
+            Error::Git(error) => error.hint(),
+            Error::Path(_) | Error::Io(_) => None,
+        }
+    }
+}
+
+/// The way out where a pointer lies about the length of its lob.
+pub fn wrong_size(is: u64) -> String {
+    format!("the pointer is wrong, not the lob: make its last line `size {is}` and commit that")
 }
 
 /// What became of all files.
@@ -101,6 +118,14 @@ pub struct Report {
     pub index: Option<IndexError>,
     /// Whether it was stopped before the end.
     pub interrupted: bool,
+}
+
+impl Report {
+    /// All that went wrong.
+    pub fn errors(&self) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+        let index = self.index.iter().map(|error| error as _);
+        self.failed.iter().map(|(_, error)| error as _).chain(index)
+    }
 }
 
 /// Replaces pointers by content from `store`, as many at once as is good, and tells git's index; also

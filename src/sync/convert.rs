@@ -51,6 +51,9 @@ pub trait Surroundings {
 }
 
 /// Converts the files of one repository, for as long as one git runs.
+/// Why a conversion failed, for many files.
+pub type Because = Arc<dyn std::error::Error + Send + Sync>;
+
 pub struct Converter<'a> {
     local: &'a Local,
     around: &'a dyn Surroundings,
@@ -87,7 +90,7 @@ pub struct Summary {
     /// Files that stay pointers as their lobs can't be had.
     pub missing: Paths,
     /// Files that stay pointers for another reason, by reason.
-    pub failed: Vec<(String, Paths)>,
+    pub failed: Vec<(Because, Paths)>,
     /// Files that stay pointers as nothing is to be fetched.
     pub uncached: Paths,
     /// Files that are pointers of Git LFS.
@@ -120,9 +123,10 @@ impl Paths {
 
 impl Summary {
     /// Notes why a file stays a pointer.
-    fn blame(&mut self, path: &[u8], why: &(dyn std::error::Error + 'static)) {
-        let why = said(why);
-        let known = self.failed.iter_mut().find(|(reason, _)| *reason == why);
+    fn blame(&mut self, path: &[u8], why: Because) {
+        let text = said(why.as_ref());
+        let mut reasons = self.failed.iter_mut();
+        let known = reasons.find(|(reason, _)| said(reason.as_ref()) == text);
         if let Some((_, paths)) = known {
             paths.add(path);
         } else if self.failed.len() < REASONS_MAX {

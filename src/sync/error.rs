@@ -85,7 +85,10 @@ impl Error {
     /// A closure for `map_err` that adds the path of a state file.
     pub fn state(path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
         let path = path.to_path_buf();
-        move |source| Error::State { path, source }
+        move |source| Error::State {
+            path,
+            source: lob_store::disk::bare(source),
+        }
     }
 
     /// A line that git's hook did not get.
@@ -141,3 +144,7 @@ impl Error {
         })
     }
 }
+            Error::Store(error) => return error.hint(),
+            Error::NoGitRepository(_) => {
+                "is the share or disk mounted? git remote -v shows where the remote is".into()
+            }

@@ -81,7 +81,7 @@ fn take_turn(local: &Local, remote: &dyn Remote, waiting: &dyn Fn()) -> Result<L
     let dir = local.repo().lob_dir();
     let state = State::of(&dir);
     let name = format!("sync-{}", remote.store_id());
-    let failed = Error::state(&dir.join("state").join(&name));
+    let failed = Error::state(&dir.join(format!("state/{name}.lock")));
     let taken = match state.lock(&name, false) {
         Ok(None) => {
             waiting();

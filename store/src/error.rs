@@ -111,6 +111,26 @@ impl Error {
         }
     }
 
+    /// What the user can do about it, where the message does not say.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Error::NotAStore(_) => {
+                "is this the right place? If a store is here whose state/format \
+                is damaged, remove that file: the next push or `git add` makes it anew and keeps \
+                all else"
+                    .into()
+            }
+            Error::Damaged { what, .. } if what.ends_with(".pack") => "what another store still \
+                has comes back: put this pack aside, with the .idx beside it; then `lob pull` mends \
+                the store of a repository, and `lob sync --mode complete --push` a remote"
+                .into(),
+            Error::Damaged { .. } | Error::WrongContent { .. } => {
+                "another store may have it whole: lob fetch REMOTE".into()
+            }
+            _ => return None,
+        })
+    }
+
     /// Damage found in `what`.
     pub fn damaged(what: impl ToString, why: impl ToString) -> Error {
         Error::Damaged {

@@ -5,12 +5,8 @@ use super::*;
 /// Two repositories whose files `*.bin` are kept by the filter.
 fn filtered() -> (World, Repo, Repo) {
     let world = World::new();
-    let origin = world.init_bare("origin.git");
-    let work = world.init("work");
-    work.lob(&["init"]);
+    let (origin, work) = world.pair();
     work.track(&["*.bin"]);
-    let url = origin.path().to_str().unwrap().to_string();
-    work.git(&["remote", "add", "origin", &url]);
     (world, origin, work)
 }
 

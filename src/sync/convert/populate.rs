@@ -4,9 +4,11 @@
 //! files get their pointers first; when git closes the pipe it has written its index and waits for
 //! the filter to exit, and the pointers are replaced in parallel.
 
+use std::sync::Arc;
+
 use lob_store::LobInfo;
 
-use super::Converter;
+use super::{Because, Converter};
 use crate::git::Repo;
 use crate::git::hooks::{Hook, Hooks, State};
 use crate::git::index_file::Settle;
@@ -86,18 +88,19 @@ impl Converter<'_> {
             )
         });
         match expanded {
-            Ok(report) => {
+            Ok(mut report) => {
                 for file in &report.missing {
                     self.summary.missing.add(&file.path);
                 }
-                for (path, error) in &report.failed {
-                    self.summary.blame(path, error);
+                for (path, error) in report.failed.drain(..) {
+                    self.summary.blame(&path, Arc::new(error));
                 }
                 self.summary.populated = Some(report);
             }
             Err(error) => {
+                let error: Because = Arc::new(error);
                 for file in &files {
-                    self.summary.blame(&file.path, &error);
+                    self.summary.blame(&file.path, error.clone());
                 }
             }
         }

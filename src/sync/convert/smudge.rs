@@ -82,7 +82,7 @@ impl<'a> Converter<'a> {
                 pointer(lob)
             }
             Err(failure) => {
-                self.blame(&request.path, &failure);
+                self.summary.blame(&request.path, failure.into());
                 pointer(lob)
             }
         }
@@ -144,7 +144,7 @@ impl<'a> Converter<'a> {
                 return pointer(lob);
             }
             Err(failure) => {
-                self.blame(path, &failure);
+                self.summary.blame(path, failure.into());
                 return pointer(lob);
             }
         }
@@ -156,14 +156,10 @@ impl<'a> Converter<'a> {
         match content {
             Ok(content) => Reply::Whole(content),
             Err(failure) => {
-                self.blame(path, &failure);
+                self.summary.blame(path, failure.into());
                 pointer(lob)
             }
         }
-    }
-
-    fn blame(&mut self, path: &[u8], failure: &Failure) {
-        self.summary.blame(path, failure.as_ref());
     }
 
     /// Fetches all that was delayed, and what is written at the end, at once. Gives the paths that
