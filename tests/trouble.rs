@@ -3,6 +3,7 @@
 mod full;
 mod limited;
 mod refused;
+mod stores;
 
 use std::process::Command;
 use std::sync::OnceLock;

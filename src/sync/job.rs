@@ -37,6 +37,8 @@ pub(super) struct Link {
 impl Link {
     /// Opens the remote to read from it.
     pub(super) fn to_read(local: &Local, target: &Target, waiting: &dyn Fn()) -> Result<Link> {
+        // What is learned of the remote goes beneath the store.
+        local.store()?;
         Link::open(local, target.connect(local.repo(), Access::Read)?, waiting)
     }
 
@@ -47,6 +49,7 @@ impl Link {
         dry: bool,
         waiting: &dyn Fn(),
     ) -> Result<Link> {
+        local.store()?;
         let remote = match dry {
             false => target.connect(local.repo(), Access::Write)?,
             true => match target.connect(local.repo(), Access::Read) {
@@ -59,8 +62,6 @@ impl Link {
 
     /// Waits for the turn at the remote; `waiting` is called once if that takes long.
     fn open(local: &Local, remote: Box<dyn Remote>, waiting: &dyn Fn()) -> Result<Link> {
-        // The state of the run goes beneath the store.
-        local.store()?;
         let turn = take_turn(local, remote.as_ref(), waiting)?;
         remote.refresh()?;
         Ok(Link {

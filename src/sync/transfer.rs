@@ -83,7 +83,7 @@ impl Transfer<'_> {
     pub fn run(&self, lobs: &[LobId]) -> Result<Moved> {
         let mut moved = Moved::default();
         for window in lobs.chunks(WINDOW_LOBS) {
-            moved.merge(retrying(|| self.window(window))?);
+            moved.merge(retrying(|| self.window(window)).map_err(|error| self.place(error))?);
         }
         Ok(moved)
     }
@@ -220,6 +220,18 @@ impl Transfer<'_> {
             return Err(lob_store::Error::Interrupted.into());
         }
         Ok(())
+    }
+
+    /// Names the sender in an error about damage that names no file: what the receiver verifies came
+    /// from there.
+    fn place(&self, error: Error) -> Error {
+        match error {
+            Error::Store(lob_store::Error::Damaged { what, why }) if !what.contains('/') => {
+                let place = self.from.describe();
+                lob_store::Error::damaged(place, format_args!("{what}: {why}")).into()
+            }
+            other => other,
+        }
     }
 
     fn unasked(&self, what: String) -> Error {

@@ -203,11 +203,22 @@ impl Store {
         let group = group_of(place)?;
         let raw = self.decode_frame(&group.place, depth)?;
         let part = range_of(&place.entry);
-        let bytes = raw
-            .get(part)
-            .ok_or_else(|| Error::damaged(id, "its frame is too short"))?;
-        verify_chunk(id, bytes)?;
-        Ok(bytes.to_vec())
+        let whole = match raw.get(part) {
+            Some(bytes) => verify_chunk(id, bytes).map(|()| bytes.to_vec()),
+            None => Err(Error::damaged(id, "its frame is too short")),
+        };
+        self.in_pack(&place.pack, whole)
+    }
+
+    /// Names the pack in an error about damage of a part of it.
+    fn in_pack<T>(&self, pack: &PackId, read: Result<T>) -> Result<T> {
+        read.map_err(|error| match error {
+            Error::Damaged { what, why } => {
+                let path = self.packs().path(pack);
+                Error::damaged(path.display(), format_args!("{what}: {why}"))
+            }
+            other => other,
+        })
     }
 
     /// Decodes a frame; its chunks are not verified yet. `depth` counts the frames that were opened
@@ -216,33 +227,27 @@ impl Store {
         let file = self.packs().file(&place.pack)?;
         let path = self.packs().path(&place.pack);
         let stored = pack::read_frame_payload(file.as_ref(), &path, &place.entry)?;
-        self.decode_stored(place.entry.codec, stored, place.entry.raw as usize, || {
-            if depth >= DELTA_DEPTH_MAX {
-                return Err(Error::damaged(
-                    path.display(),
-                    "a frame whose bases are too deep",
-                ));
-            }
-            let bases = place.table.bases(&place.entry);
-            bases
-                .iter()
-                .map(|base| self.chunk_at_depth(base, depth + 1))
-                .collect()
-        })
-    }
-
-    fn decode_stored(
-        &self,
-        codec: Codec,
-        stored: Vec<u8>,
-        raw_len: usize,
-        bases: impl FnOnce() -> Result<Vec<Vec<u8>>>,
-    ) -> Result<Vec<u8>> {
-        match codec {
+        let (codec, raw_len) = (place.entry.codec, place.entry.raw as usize);
+        let raw = match codec {
             Codec::Raw if stored.len() == raw_len => Ok(stored),
             Codec::Raw | Codec::Zstd => decode(codec, &stored, raw_len, &[]),
-            Codec::ZstdPrefix => decode(codec, &stored, raw_len, &bases()?.concat()),
-        }
+            Codec::ZstdPrefix if depth >= DELTA_DEPTH_MAX => {
+                Err(Error::damaged("a frame", "its bases are too deep"))
+            }
+            Codec::ZstdPrefix => {
+                let bases = place.table.bases(&place.entry);
+                let bases = bases
+                    .iter()
+                    .map(|base| self.chunk_at_depth(base, depth + 1));
+                decode(
+                    codec,
+                    &stored,
+                    raw_len,
+                    &bases.collect::<Result<Vec<_>>>()?.concat(),
+                )
+            }
+        };
+        self.in_pack(&place.pack, raw)
     }
 
     /// Fails unless every chunk of a frame from elsewhere hashes to its id. The bases of a delta

@@ -136,7 +136,7 @@ impl Store {
         let parts: Vec<_> = group.chunks.iter().map(range_of).collect();
         if 2 * group.wanted() >= group.place.entry.raw as usize {
             let raw = self.decode_frame(&group.place, 0)?;
-            group.verify(&raw)?;
+            self.in_pack(&group.place.pack, group.verify(&raw))?;
             return Ok(Decoded { raw, parts });
         }
         // Small lobs share frames, and are read one after the other.
@@ -144,7 +144,7 @@ impl Store {
         let frame = self
             .recent()
             .frame(key, || self.decode_frame(&group.place, 0))?;
-        group.verify(&frame)?;
+        self.in_pack(&group.place.pack, group.verify(&frame))?;
         let mut raw = Vec::with_capacity(group.wanted());
         let moved = parts.iter().map(|part| {
             raw.extend_from_slice(&frame[part.clone()]);
