@@ -2,6 +2,7 @@
 
 mod full;
 mod limited;
+mod pointers;
 mod refused;
 mod stores;
 

@@ -68,7 +68,7 @@ struct Stopped {
 }
 
 impl Surroundings for Around<'_> {
-    fn fetch(&self, local: &Local, wanted: &[LobInfo]) -> Result<(), Because> {
+    fn fetch(&self, local: &Local, wanted: &[LobInfo]) -> Result<Vec<(LobInfo, u64)>, Because> {
         let size = wanted.iter().map(|lob| lob.size).sum();
         let bar = self
             .ui
@@ -84,7 +84,7 @@ impl Surroundings for Around<'_> {
             Some((remote, error)) if !fetched.missing.is_empty() => {
                 stopped(format!("fetching from {remote}"), error)
             }
-            _ => Ok(()),
+            _ => Ok(fetched.other_size),
         }
     }
 
@@ -157,7 +157,7 @@ pub(super) fn tell(summary: &Summary, ui: &Ui) {
 /// `3 files (a, b, c)`.
 fn listed(paths: &Paths) -> String {
     let named = paths.first.iter().take(NAMED);
-    let named: Vec<_> = named.map(|path| escape::path(path).to_string()).collect();
+    let named: Vec<_> = named.map(|path| name(path)).collect();
     let more = if paths.count > named.len() {
         ", ..."
     } else {
@@ -165,4 +165,12 @@ fn listed(paths: &Paths) -> String {
     };
     let files = if paths.count == 1 { "file" } else { "files" };
     format!("{} {files} ({}{more})", paths.count, named.join(", "))
+}
+
+/// A path, which the one-shot filters need not be given.
+fn name(path: &[u8]) -> String {
+    match path {
+        b"" => "stdin".into(),
+        path => escape::path(path).to_string(),
+    }
 }

@@ -262,7 +262,10 @@ fn tell_missing(ui: &Ui, missing: &[Missing]) -> Outcome {
         text.push_str(&format!("\nand {} more", missing.len() - NAMED));
     }
     ui.warn(text);
-    ui.hint("another clone or remote may have them: lob fetch REMOTE here, or lob push there");
+    let mut hints: Vec<String> = missing.iter().map(|one| one.why.hint()).collect();
+    hints.sort();
+    hints.dedup();
+    hints.iter().take(NAMED).for_each(|hint| ui.hint(hint));
     Ok(Exit::Incomplete)
 }
 

@@ -13,7 +13,7 @@ use std::io::{Cursor, Read};
 use std::sync::Arc;
 
 use lob_store::disk::OsDisk;
-use lob_store::{Added, LobInfo, Progress, Store, Writer};
+use lob_store::{Added, LobId, LobInfo, Progress, Store, Writer};
 
 use crate::git::filter::{Failure, Handler, Reply, Smudge};
 use crate::git::patterns::Patterns;
@@ -42,18 +42,19 @@ const PATHS_MAX: usize = 1000;
 /// What conversion needs of the program around it.
 pub trait Surroundings {
     /// Brings these lobs, which are not in `store`, into it as far as they can be had. Those that
-    /// nobody has are no failure.
-    fn fetch(&self, local: &Local, wanted: &[LobInfo]) -> Result<(), Failure>;
+    /// nobody has are no failure; those that somebody has with another length are the answer, with
+    /// that length.
+    fn fetch(&self, local: &Local, wanted: &[LobInfo]) -> Result<Vec<(LobInfo, u64)>, Failure>;
     /// Tells the user of work that begins; the value hears how it goes and ends with it.
     fn begin(&self, task: &'static str, bytes: u64, lobs: u64) -> Box<dyn Progress + '_>;
     /// Tells the user of a file that failed.
     fn failed(&self, path: &[u8], failure: &Failure);
 }
 
-/// Converts the files of one repository, for as long as one git runs.
 /// Why a conversion failed, for many files.
 pub type Because = Arc<dyn std::error::Error + Send + Sync>;
 
+/// Converts the files of one repository, for as long as one git runs.
 pub struct Converter<'a> {
     local: &'a Local,
     around: &'a dyn Surroundings,
@@ -73,6 +74,8 @@ pub struct Converter<'a> {
     available: HashMap<Vec<u8>, LobInfo>,
     /// Files that are written when git has ended.
     populate: BTreeMap<Vec<u8>, LobInfo>,
+    /// The lengths that lobs have elsewhere, of which pointers say another.
+    lengths: HashMap<LobId, u64>,
     summary: Summary,
 }
 
@@ -170,6 +173,7 @@ impl<'a> Converter<'a> {
             delayed: BTreeMap::new(),
             available: HashMap::new(),
             populate: BTreeMap::new(),
+            lengths: HashMap::new(),
             summary: Summary::default(),
         }
     }

@@ -55,6 +55,8 @@ pub enum Error {
         count: usize,
         /// The path of the first of them, and why.
         example: String,
+        /// What can be done about the first of them.
+        way: String,
     },
     /// A line on the hook's stdin that is not git's.
     #[error("not a line of git's pre-push hook: {0:?}")]
@@ -106,6 +108,10 @@ impl Error {
         Error::Unsendable {
             count: missing.len(),
             example: example.unwrap_or_default(),
+            way: missing
+                .first()
+                .map(|first| first.why.hint())
+                .unwrap_or_default(),
         }
     }
 
@@ -132,19 +138,17 @@ impl Error {
             Error::Differ { .. } => {
                 "run it again; if that does not help, check both stores: lob fsck".into()
             }
-            Error::Unsendable { .. } => {
-                "get them from another clone or remote (lob fetch REMOTE), or push the commits \
-                 without them: git push --no-verify"
-                    .into()
+            Error::Unsendable { way, .. } => {
+                format!("{way}; or push the commits without them: git push --no-verify")
             }
             Error::Remote(error) => return error.hint(),
             Error::Git(error) => return error.hint(),
             Error::Index(error) => return error.hint(),
-            _ => return None,
-        })
-    }
-}
             Error::Store(error) => return error.hint(),
             Error::NoGitRepository(_) => {
                 "is the share or disk mounted? git remote -v shows where the remote is".into()
             }
+            _ => return None,
+        })
+    }
+}

@@ -1,14 +1,12 @@
 //! Fetching: lobs that are wanted here come from a remote that has them.
 
-use std::collections::HashMap;
-
-use lob_store::{LobId, LobInfo, Progress};
+use lob_store::{LobInfo, Progress};
 
 use super::error::{Error, Result};
 use super::job::{Job, Link};
 use super::local::Local;
 use super::pace::Pace;
-use super::plan::{Direction, Plan};
+use super::plan::{Direction, Missing, Plan, Why};
 use super::push::everything;
 use super::run::{Sides, carry_out};
 use super::target::Target;
@@ -65,8 +63,10 @@ pub struct Fetched {
     pub lobs: u64,
     /// Bytes that moved for them.
     pub bytes: u64,
-    /// Lobs that no remote has.
-    pub missing: Vec<LobId>,
+    /// Lobs that no remote has, by what their pointers say of them.
+    pub missing: Vec<LobInfo>,
+    /// Those of them that a remote has with another length, and that length.
+    pub other_size: Vec<(LobInfo, u64)>,
     /// Why remotes could not be asked, each with its name.
     pub trouble: Vec<(String, Error)>,
 }
@@ -79,14 +79,12 @@ pub struct Fetched {
 /// Trouble on this side: with the local store, git or the configuration; or an interruption.
 pub fn lobs(local: &Local, wanted: &[LobInfo], progress: &dyn Progress) -> Result<Fetched> {
     let mut fetched = Fetched::default();
-    let unique: HashMap<LobId, LobInfo> = wanted.iter().map(|lob| (lob.id, *lob)).collect();
-    let mut wants = lacking(
-        local,
-        unique
-            .into_values()
-            .map(|lob| Want::bare(lob, Reason::Asked))
-            .collect(),
-    )?;
+    // A pointer that lies about the length must not stand in the way of one that does not.
+    let mut wanted = wanted.to_vec();
+    wanted.sort_unstable_by_key(|lob| (lob.id, lob.size));
+    wanted.dedup();
+    let wants = wanted.into_iter().map(|lob| Want::bare(lob, Reason::Asked));
+    let mut wants = lacking(local, wants.collect())?;
     let pace = Pace::of(local.repo().settings()?.bwlimit);
     for target in Target::sources(local.repo())? {
         if wants.is_empty() {
@@ -96,7 +94,12 @@ pub fn lobs(local: &Local, wanted: &[LobInfo], progress: &dyn Progress) -> Resul
             Ok((report, left)) => {
                 fetched.lobs += report.0;
                 fetched.bytes += report.1;
-                wants = left;
+                for Missing { want, why } in &left {
+                    if let Why::OtherSize { found } = *why {
+                        fetched.other_size.push((want.info(), found));
+                    }
+                }
+                wants = left.into_iter().map(|missing| missing.want).collect();
             }
             // Nothing was ever pushed there, which is no trouble but an answer.
             Err(Error::Remote(remote::Error::NoStore(_))) => {}
@@ -106,12 +109,12 @@ pub fn lobs(local: &Local, wanted: &[LobInfo], progress: &dyn Progress) -> Resul
         // What came before the trouble is here.
         wants = lacking(local, wants)?;
     }
-    fetched.missing = wants.into_iter().map(|want| want.id).collect();
+    fetched.missing = wants.iter().map(Want::info).collect();
     Ok(fetched)
 }
 
 /// The lobs and bytes that came, and what is still wanted.
-type Took = ((u64, u64), Vec<Want>);
+type Took = ((u64, u64), Vec<Missing>);
 
 fn from_one(
     local: &Local,
@@ -132,6 +135,5 @@ fn from_one(
         let report = carry_out(&mut plan, sides, pace, progress)?;
         came = (report.lobs, report.bytes);
     }
-    let left = plan.missing.into_iter().map(|missing| missing.want);
-    Ok((came, left.collect()))
+    Ok((came, plan.missing))
 }

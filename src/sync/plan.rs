@@ -2,6 +2,7 @@
 
 use lob_store::{LobId, LobInfo};
 
+use super::checkout::wrong_size;
 use super::transfer::{Cost, WINDOW_LOBS};
 use super::wanted::Want;
 use crate::remote::{Origin, Remote, Result};
@@ -67,6 +68,19 @@ pub enum Why {
         /// The length that it has.
         found: u64,
     },
+}
+
+impl Why {
+    /// What the user can do about it.
+    pub fn hint(self) -> String {
+        match self {
+            Why::Nowhere => {
+                "another clone or remote may have them: lob fetch REMOTE here, or lob push there"
+                    .into()
+            }
+            Why::OtherSize { found } => wrong_size(found),
+        }
+    }
 }
 
 impl std::fmt::Display for Why {

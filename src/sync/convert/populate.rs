@@ -54,8 +54,8 @@ impl Converter<'_> {
         let (files, missing): (Vec<_>, Vec<_>) = files
             .into_iter()
             .partition(|(_, lob)| self.find(*lob).unwrap_or(true));
-        for (path, _) in missing {
-            self.summary.missing.add(&path);
+        for (path, lob) in missing {
+            self.miss(&path, lob);
         }
         if files.is_empty() {
             return;

@@ -1,6 +1,7 @@
 //! Pointers become content, now, later, or not at all.
 
 use std::io::{Cursor, Read};
+use std::sync::Arc;
 
 use lob_store::{LobInfo, Store};
 
@@ -10,6 +11,7 @@ use super::{Converter, Rules, beginning};
 use crate::git::filter::{Failure, Reply, Smudge};
 use crate::git::patterns::Patterns;
 use crate::git::{Pointer, Settings};
+use crate::sync::checkout;
 
 /// Content up to this length is read and verified whole before git is told of success, so that the
 /// pointer can still be the answer when it is damaged. Git holds it in memory too.
@@ -78,7 +80,7 @@ impl<'a> Converter<'a> {
                 pointer(lob)
             }
             Ok(Decision::Missing) => {
-                self.summary.missing.add(&request.path);
+                self.miss(&request.path, lob);
                 pointer(lob)
             }
             Err(failure) => {
@@ -127,11 +129,15 @@ impl<'a> Converter<'a> {
         match found {
             None => Ok(false),
             Some(found) if found.size == lob.size => Ok(true),
-            Some(found) => Err(format!(
-                "the pointer says {} bytes, but the lob has {}",
-                lob.size, found.size
-            )
-            .into()),
+            Some(found) => Err(Box::new(other_size(lob, found.size))),
+        }
+    }
+
+    /// Notes that a file stays a pointer as its lob can't be had.
+    pub(super) fn miss(&mut self, path: &[u8], lob: LobInfo) {
+        match self.lengths.get(&lob.id) {
+            Some(&is) => self.summary.blame(path, Arc::new(other_size(lob, is))),
+            None => self.summary.missing.add(path),
         }
     }
 
@@ -140,7 +146,7 @@ impl<'a> Converter<'a> {
         match self.find(lob) {
             Ok(true) => {}
             Ok(false) => {
-                self.summary.missing.add(path);
+                self.miss(path, lob);
                 return pointer(lob);
             }
             Err(failure) => {
@@ -185,14 +191,18 @@ impl<'a> Converter<'a> {
                 missing.push(*lob);
             }
         }
-        missing.sort_by_key(|lob| lob.id);
-        missing.dedup_by_key(|lob| lob.id);
+        missing.sort_by_key(|lob| (lob.id, lob.size));
+        missing.dedup();
         if missing.is_empty() || self.summary.fetch.is_some() {
             // What failed once fails for every file, and each time takes its time.
             return;
         }
-        if let Err(failure) = self.around.fetch(self.local, &missing) {
-            self.summary.fetch = Some(failure);
+        match self.around.fetch(self.local, &missing) {
+            Ok(lengths) => {
+                let lengths = lengths.into_iter().map(|(lob, is)| (lob.id, is));
+                self.lengths.extend(lengths);
+            }
+            Err(failure) => self.summary.fetch = Some(failure),
         }
     }
 
@@ -234,6 +244,10 @@ enum Decision {
     Uncached,
     /// The pointer, as the content can't be had.
     Missing,
+}
+
+fn other_size(lob: LobInfo, is: u64) -> checkout::Error {
+    checkout::Error::Size { said: lob.size, is }
 }
 
 fn pointer(lob: LobInfo) -> Reply<'static> {
