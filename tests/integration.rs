@@ -9,6 +9,8 @@ mod filters;
 mod format;
 #[cfg(unix)]
 mod guide;
+#[cfg(unix)]
+mod kinds;
 mod look;
 mod manners;
 mod promises;

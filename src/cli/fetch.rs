@@ -15,8 +15,9 @@ use crate::ui::Ui;
 /// Get lobs from a remote into the local store
 ///
 /// Gets what the current checkout needs and lacks; what checkouts of REFs need; or with --recent what
-/// is likely to be needed next (lob.fetchRefsDays and its neighbours say what). Files of the work tree
-/// stay as they are: lob pull fills them too.
+/// is likely to be needed next (lob.fetchRefsDays and its neighbours say what). A bare repository has
+/// no checkout: it gets what all its commits reference. Files of the work tree stay as they are: lob
+/// pull fills them too.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -39,9 +40,10 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
     let local = local()?;
     let repo = local.repo();
     let target = target(repo, args.remote.as_deref(), Access::Read)?;
-    let mut wants = match args.refs.is_empty() {
-        true => Checkout::read(repo)?.wants,
-        false => named(repo, &target, &args.refs)?,
+    let mut wants = match (args.refs.is_empty(), repo.work_tree()) {
+        (false, _) => named(repo, &target, &args.refs)?,
+        (true, Some(_)) => Checkout::read(repo)?.wants,
+        (true, None) => wanted::everywhere(repo)?,
     };
     if args.recent {
         wants.extend(recent(repo)?);

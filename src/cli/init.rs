@@ -40,7 +40,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
         made.push("store");
     }
     // Last, since this is what others may be in the way of: the rest works without.
-    if repo.work_tree().is_some() && !Hooks::of(&repo)?.install(args.force)?.is_empty() {
+    if !Hooks::of(&repo)?.install(args.force)?.is_empty() {
         made.push("hooks");
     }
     let place = repo.work_tree().unwrap_or(repo.git_dir()).display();

@@ -17,7 +17,7 @@ use crate::ui::{Exit, Failure, Ui};
 /// Move lobs to and from a remote
 ///
 /// Without --mode it sends what commits reference, gets what the checkout lacks, and fills files that
-/// are still pointers. Only what the other side lacks moves; a run that was cut goes on where it was.
+/// are still pointers; a bare repository, which has no checkout, gets what commits reference. Only what the other side lacks moves; a run that was cut goes on where it was.
 /// With --json: the events "plan" and "lob" (dry run), "summary" and "missing".
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -58,8 +58,8 @@ enum Mode {
 }
 
 pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
-    let (send, get) = directions(&args)?;
     let local = local()?;
+    let (send, get) = directions(&args, local.repo().work_tree().is_none())?;
     let mut exit = Exit::Done;
     if let Some(mode) = send {
         let target = target(local.repo(), args.remote.as_deref(), Access::Write)?;
@@ -82,8 +82,9 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
 }
 
 /// What is sent, and what is got.
-fn directions(args: &Args) -> Result<(Option<Mode>, Option<Mode>), Failure> {
+fn directions(args: &Args, is_bare: bool) -> Result<(Option<Mode>, Option<Mode>), Failure> {
     let (send, get) = match args.mode {
+        None if is_bare => (Some(Mode::Committed), Some(Mode::Committed)),
         None => (Some(Mode::Committed), Some(Mode::Checkout)),
         Some(mode @ (Mode::Complete | Mode::Committed)) => (Some(mode), Some(mode)),
         Some(mode) => (None, Some(mode)),

@@ -49,7 +49,13 @@ fn known(repo: &Repo, target: &Target) -> Result<Vec<Oid>> {
         let ledger = Ledger::load(&State::of(&repo.lob_dir()), store, Horizon::of(repo));
         known.extend_from_slice(ledger.tips());
     }
-    let branches = format!("refs/remotes/{}", target.name);
+    // A mirror has the remote's branches in the place of its own.
+    let fetched = format!("remote.{}.fetch", target.name);
+    let is_mirror = |spec: &[u8]| spec == b"+refs/*:refs/*";
+    let branches = match repo.config()?.get_all(fetched).any(is_mirror) {
+        true => "refs".into(),
+        false => format!("refs/remotes/{}", target.name),
+    };
     let branches = refs::list(repo, &[&branches])?;
     known.extend(branches.iter().map(|one| one.oid));
     Ok(known)
