@@ -1,6 +1,7 @@
 //! Repositories that are not the usual clone: everything works in them too.
 
 mod bare;
+mod partial;
 mod paths;
 mod sparse;
 mod submodules;

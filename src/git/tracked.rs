@@ -62,6 +62,8 @@ impl Tracked {
                 git.output_limited(args, MAX)
             }
             _ => {
+                // A partial clone may lack it until a checkout has brought it.
+                let git = git.clone().with_env("GIT_NO_LAZY_FETCH", "1");
                 let blob = ["--blob", "HEAD:.lobconfig"].map(std::ffi::OsStr::new);
                 git.output_limited(words.into_iter().chain(blob), MAX)
             }
