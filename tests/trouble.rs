@@ -2,6 +2,7 @@
 
 mod full;
 mod limited;
+mod old;
 mod pointers;
 mod refused;
 mod stores;

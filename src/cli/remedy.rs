@@ -4,9 +4,11 @@ use std::collections::HashSet;
 use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::iter::successors;
+use std::path::Path;
 
-use crate::git::GitError;
 use crate::git::index_file::IndexError;
+use crate::git::version::{Feature, Version};
+use crate::git::{Git, GitError};
 use crate::sync::checkout;
 use crate::ui::{Failure, Ui};
 use crate::{remote, sync};
@@ -14,8 +16,15 @@ use crate::{remote, sync};
 /// Adds what is known of the way out.
 pub(super) fn advise(failure: Failure) -> Failure {
     let known = failure.errors().next().map(known);
-    let known = known.unwrap_or_default();
-    known.into_iter().fold(failure, Failure::hint)
+    let hints = known.unwrap_or_default().into_iter().chain(old_git());
+    hints.fold(failure, Failure::hint)
+}
+
+/// A git that is too old fails in many ways, of which none says so.
+fn old_git() -> Option<String> {
+    let version = Version::of(&Git::new(Path::new(".")).ok()?).ok()?;
+    let error = version.require(Feature::Base).err()?;
+    Some(error.to_string())
 }
 
 /// Says what is known of the way out of errors that the run goes on after, each thing once.
