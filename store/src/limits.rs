@@ -53,8 +53,10 @@ pub const WINDOW_ITEMS_MAX: usize = 1024;
 /// Bytes that an add processes at a time: one window is read while the one before is hashed and
 /// compressed and the one before that is written.
 pub const ADD_WINDOW: usize = 4 << 20;
-/// Content up to this length is added without threads.
+/// Content up to this length is added without a pipeline of its own.
 pub const SMALL_LOB: usize = 1 << 20;
+/// Bytes of small lobs in a pack from which on they are synced while more are gathered.
+pub const SYNC_BEHIND: usize = 2 << 20;
 /// Open tables that a store keeps mapped at once.
 pub const OPEN_TABLES_MAX: usize = 8192;
 /// Open pack files that a store keeps at once.

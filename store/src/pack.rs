@@ -6,6 +6,7 @@
 //!
 //! docs/format.md describes every byte.
 
+mod journal;
 mod packs;
 mod reader;
 mod record;
@@ -14,6 +15,7 @@ mod table;
 mod tests;
 mod writer;
 
+pub(crate) use journal::Journal;
 pub(crate) use packs::Packs;
 pub(crate) use reader::{read_frame, read_frame_payload, read_manifest, salvage, stage_of};
 pub(crate) use record::Record;

@@ -4,7 +4,9 @@
 //! What a killed writer left is read forward by whoever opens the store next, and what is whole is
 //! kept: so a pointer that was printed keeps its content, and a retry need not send it again.
 
+mod packing;
 mod salvage;
+mod sealing;
 mod small;
 mod stream;
 
@@ -14,11 +16,11 @@ use std::thread::JoinHandle;
 
 use rayon::prelude::*;
 
-use crate::disk::{self, Lock};
+use crate::disk::Lock;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::id::{ChunkId, LobId};
-use crate::limits::{PACK_SOFT, PUBLISH_BATCH, READ_WINDOW, UNVERIFIED_MAX};
+use crate::limits::{PACK_SOFT, READ_WINDOW, UNVERIFIED_MAX};
 use crate::manifest::Manifest;
 use crate::pack::{PackWriter, Sealed};
 use crate::store::Store;
@@ -305,16 +307,19 @@ impl<'s> Writer<'s> {
 
     /// Removes the stage with all that was not published.
     pub(crate) fn discard(mut self) -> Result<()> {
-        self.stop_sealing();
+        self.stop();
         match self.stage.take() {
             Some(stage) => salvage::remove(self.store, &stage.dir, &stage.lock_path),
             None => Ok(()),
         }
     }
 
-    fn stop_sealing(&mut self) {
+    /// Waits for the threads that write to the stage. Whatever became of their work: nobody asks.
+    fn stop(&mut self) {
+        if let Some(packing) = self.small.packing.take() {
+            packing.wait();
+        }
         for sealing in self.sealing.drain(..) {
-            // Whatever became of it: nobody waits for it any more.
             let _ = sealing.join();
         }
     }
@@ -342,11 +347,16 @@ impl<'s> Writer<'s> {
     }
 
     fn pack(&mut self) -> Result<&mut PackWriter> {
+        self.settle_batch()?;
         let pack = match self.pack.take() {
             Some(pack) => pack,
             None => {
+                let disk = self.store.disk().clone();
                 let name = format!("{:08}.pack", self.serial + 1);
-                let pack = self.begin_pack(&name)?;
+                let stage = self.stage()?;
+                let path = stage.dir.join(name);
+                let mut pack = PackWriter::create(disk, &path, stage.number)?;
+                pack.set_cold(self.cold);
                 self.serial += 1;
                 pack
             }
@@ -358,16 +368,6 @@ impl<'s> Writer<'s> {
     fn flush(&mut self) -> Result<()> {
         self.pack.as_mut().map_or(Ok(()), PackWriter::flush)?;
         self.small.flush()
-    }
-
-    /// A new pack of this name in the stage.
-    fn begin_pack(&mut self, name: &str) -> Result<PackWriter> {
-        let disk = self.store.disk().clone();
-        let stage = self.stage()?;
-        let path = stage.dir.join(name);
-        let mut pack = PackWriter::create(disk, &path, stage.number)?;
-        pack.set_cold(self.cold);
-        Ok(pack)
     }
 
     /// Appends a verified frame to the pack, and seals the pack when it is full.
@@ -382,6 +382,7 @@ impl<'s> Writer<'s> {
     }
 
     fn append_manifest(&mut self, manifest: &Manifest) -> Result<()> {
+        self.settle_batch()?;
         if self
             .pack
             .as_ref()
@@ -403,86 +404,12 @@ impl<'s> Writer<'s> {
         }
         self.append(&Frame::plain(vec![(id, bytes.len() as u32)], bytes))
     }
-
-    fn seal_if_full(&mut self) -> Result<()> {
-        let full = |pack: &PackWriter| pack.is_full(self.pack_soft);
-        if !self.pack.as_ref().is_some_and(full) {
-            return Ok(());
-        }
-        self.seal()?;
-        self.join_sealing(SEALING_MAX)?;
-        if self.sealed.len() >= PUBLISH_BATCH {
-            self.publish_sealed()
-        } else {
-            Ok(())
-        }
-    }
-
-    fn seal(&mut self) -> Result<()> {
-        if let Some(mut pack) = self.pack.take() {
-            // Here, and not in the thread: what was added counts as handed over when a call returns.
-            pack.flush()?;
-            self.sealing
-                .push_back(std::thread::spawn(move || pack.seal()));
-        }
-        Ok(())
-    }
-
-    /// Waits until no more than `most` packs are being sealed.
-    fn join_sealing(&mut self, most: usize) -> Result<()> {
-        while self.sealing.len() > most {
-            let Some(sealing) = self.sealing.pop_front() else {
-                break;
-            };
-            let sealed = sealing
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            self.sealed.push(sealed);
-        }
-        Ok(())
-    }
-
-    fn seal_and_publish(&mut self) -> Result<()> {
-        self.seal()?;
-        self.join_sealing(0)?;
-        self.publish_sealed()?;
-        self.chunks.clear();
-        self.lobs.clear();
-        self.small.published()?;
-        self.unsynced = 0;
-        Ok(())
-    }
-
-    /// Packs, then tables, then the root (P4).
-    fn publish_sealed(&mut self) -> Result<()> {
-        let sealed = std::mem::take(&mut self.sealed);
-        if sealed.is_empty() {
-            return Ok(());
-        }
-        let packs = self.store.packs();
-        let moves = |target: &dyn Fn(&Sealed) -> (PathBuf, PathBuf)| {
-            sealed.iter().map(target).collect::<Vec<_>>()
-        };
-        let mut pairs = moves(&|s| (s.pack.clone(), packs.path(&s.id)));
-        pairs.extend(moves(&|s| (s.table.clone(), packs.table_path(&s.id))));
-        let borrowed: Vec<_> = pairs
-            .iter()
-            .map(|(from, to)| (from.as_path(), to.as_path()))
-            .collect();
-        let dir = self.store.root().join("packs");
-        disk::publish_all(self.store.disk().as_ref(), &borrowed).map_err(Error::at(&dir))?;
-        self.store
-            .publish_root(sealed.iter().map(|s| (s.id, s.len)).collect())?;
-        let last = self.serial - (self.sealing.len() + usize::from(self.pack.is_some())) as u32;
-        self.chunks.retain(|_, pending| pending.pack > last);
-        Ok(())
-    }
 }
 
-/// The threads that seal packs write to the stage, whose lock ends with the writer.
+/// Threads write to the stage, whose lock ends with the writer.
 impl Drop for Writer<'_> {
     fn drop(&mut self) {
-        self.stop_sealing();
+        self.stop();
     }
 }
 

@@ -78,13 +78,13 @@ pub(crate) fn decode_pack_header(bytes: &[u8]) -> Result<Nonce> {
 
 /// The bytes of a frame record up to its stored bytes.
 pub(crate) fn encode_frame_head(frame: &Frame) -> Vec<u8> {
-    let mut meta = Vec::with_capacity(frame.chunks.len() * CHUNK_ITEM);
+    let mut lists = Vec::with_capacity(frame.chunks.len() * CHUNK_ITEM);
     for (id, len) in &frame.chunks {
-        meta.extend_from_slice(id.as_bytes());
-        meta.extend_from_slice(&len.to_le_bytes());
+        lists.extend_from_slice(id.as_bytes());
+        lists.extend_from_slice(&len.to_le_bytes());
     }
     for base in &frame.bases {
-        meta.extend_from_slice(base.as_bytes());
+        lists.extend_from_slice(base.as_bytes());
     }
     let kinds = [
         KIND_FRAME,
@@ -92,8 +92,20 @@ pub(crate) fn encode_frame_head(frame: &Frame) -> Vec<u8> {
         frame.depth,
         frame.bases.len() as u8,
     ];
-    let header = encode_header(kinds, frame.chunks.len(), frame.stored.len(), &meta);
-    [header.as_slice(), &meta].concat()
+    let header = encode_header(kinds, frame.chunks.len(), frame.stored.len(), &lists);
+    [header.as_slice(), &lists].concat()
+}
+
+/// The same for the raw frame of one chunk.
+pub(crate) fn encode_chunk_head(id: &ChunkId, len: u32) -> Vec<u8> {
+    let lists = [id.as_bytes().as_slice(), &len.to_le_bytes()].concat();
+    let header = encode_header(
+        [KIND_FRAME, Codec::Raw as u8, 0, 0],
+        1,
+        len as usize,
+        &lists,
+    );
+    [header.as_slice(), &lists].concat()
 }
 
 /// The bytes of a manifest record.

@@ -49,16 +49,19 @@ pub(crate) struct Sealed {
     pub(crate) table: PathBuf,
 }
 
+/// A nonce that begins with the number of a stage: a pack of it is known for one wherever it is found.
+pub(super) fn new_nonce(stage: u64) -> std::io::Result<Nonce> {
+    let mut nonce = [0; 16];
+    let (first, random) = nonce.split_at_mut(8);
+    first.copy_from_slice(&stage.to_le_bytes());
+    getrandom::fill(random).map_err(std::io::Error::other)?;
+    Ok(nonce)
+}
+
 impl PackWriter {
-    /// Begins a pack in the new file `path`. Its nonce begins with the number of the stage that it
-    /// is made in, so that it is known for one of that stage wherever it is found.
+    /// Begins a pack in the new file `path`, which is made in the stage of this number.
     pub(crate) fn create(disk: Arc<dyn Disk>, path: &Path, stage: u64) -> Result<PackWriter> {
-        let mut nonce = [0; 16];
-        let (first, random) = nonce.split_at_mut(8);
-        first.copy_from_slice(&stage.to_le_bytes());
-        getrandom::fill(random)
-            .map_err(std::io::Error::other)
-            .map_err(Error::at(path))?;
+        let nonce = new_nonce(stage).map_err(Error::at(path))?;
         let file = disk.create(path).map_err(Error::at(path))?;
         let mut pack = PackWriter {
             disk,
@@ -107,6 +110,11 @@ impl PackWriter {
         Ok(())
     }
 
+    /// Bytes in the file that were not synced.
+    pub(crate) fn behind(&self) -> usize {
+        self.behind
+    }
+
     /// Writes what was gathered: it survives the end of this process, though not yet of power.
     pub(crate) fn flush(&mut self) -> Result<()> {
         if self.buffer.is_empty() {
@@ -150,11 +158,6 @@ impl PackWriter {
         self.cold = cold;
     }
 
-    /// Bytes written so far.
-    pub(crate) fn len(&self) -> u64 {
-        self.len
-    }
-
     /// Whether it is time to seal this pack and begin another, where packs are to be of `soft` bytes.
     pub(crate) fn is_full(&self, soft: u64) -> bool {
         self.len >= soft || self.table.entries() >= PACK_ENTRIES_MAX / 4
@@ -170,11 +173,6 @@ impl PackWriter {
     pub(crate) fn sync(&mut self) -> Result<()> {
         self.flush()?;
         self.sync_file()
-    }
-
-    /// Removes the file again.
-    pub(crate) fn discard(self) -> Result<()> {
-        self.disk.remove(&self.path).map_err(Error::at(&self.path))
     }
 
     /// Closes the pack with its table, writes the table beside it, and syncs both.

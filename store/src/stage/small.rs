@@ -1,39 +1,64 @@
-//! Adding small lobs: many share a frame, and a journal keeps each across a kill meanwhile.
+//! Adding small lobs: many share a frame, which is made and written while the next are gathered. A
+//! journal keeps each across a kill meanwhile.
 
 use std::io::Read;
 
 use crate::chunk::cut;
 use crate::error::{Error, Result};
-use crate::frame::{Codec, Frame};
 use crate::id::{ChunkId, LobId};
-use crate::limits::{FRAME_RAW_MAX, FRAME_TARGET, SMALL_LOB};
+use crate::limits::{FRAME_CHUNKS_MAX, FRAME_RAW_MAX, FRAME_TARGET, SMALL_LOB};
 use crate::manifest::{Manifest, ManifestBuilder};
-use crate::pack::PackWriter;
+use crate::pack::Journal;
 use crate::progress::Progress;
 
+use super::packing::Packing;
 use super::{Added, Pending, Writer};
 
-/// The frame that small lobs are gathered in, and what waits for it.
+/// Small lobs that are gathered, and those before them that are on their way into the pack.
 #[derive(Debug, Default)]
 pub(super) struct Small {
-    raw: Vec<u8>,
-    chunks: Vec<(ChunkId, u32)>,
-    manifests: Vec<Manifest>,
-    /// The gathered chunks and manifests, unpacked. Its records are the same as those of a pack, and
-    /// it is never published: it is there for whoever comes after a kill.
-    journal: Option<PackWriter>,
+    pub(super) batch: Batch,
+    /// The batch, unpacked. Its records are the same as those of a pack, and it is never published:
+    /// it is there for whoever comes after a kill.
+    pub(super) journal: Option<Journal>,
     journals: u32,
+    /// Memory for the content that is being added.
+    head: Vec<u8>,
+    pub(super) packing: Option<Packing>,
+}
+
+/// Chunks that will share a frame, and the lobs that they are of.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) raw: Vec<u8>,
+    pub(super) chunks: Vec<(ChunkId, u32)>,
+    pub(super) manifests: Vec<Manifest>,
+}
+
+impl Batch {
+    pub(super) fn is_empty(&self) -> bool {
+        self.chunks.is_empty() && self.manifests.is_empty()
+    }
+
+    fn is_full(&self) -> bool {
+        // Lobs may be many and no chunk of them new.
+        self.raw.len() >= FRAME_TARGET || self.manifests.len() >= FRAME_CHUNKS_MAX
+    }
+
+    fn has_room(&self, bytes: &[u8]) -> bool {
+        self.raw.len() + bytes.len() <= FRAME_RAW_MAX && self.chunks.len() < FRAME_CHUNKS_MAX
+    }
 }
 
 impl Small {
     /// Hands the journal to the system.
     pub(super) fn flush(&mut self) -> Result<()> {
-        self.journal.as_mut().map_or(Ok(()), PackWriter::flush)
+        self.journal.as_mut().map_or(Ok(()), Journal::flush)
     }
 
     /// All that was gathered is visible: the journal is no longer needed.
     pub(super) fn published(&mut self) -> Result<()> {
-        self.journal.take().map_or(Ok(()), PackWriter::discard)
+        self.journal.take().map_or(Ok(()), Journal::discard)
     }
 }
 
@@ -47,7 +72,8 @@ impl Writer<'_> {
         progress: &dyn Progress,
     ) -> Result<Added> {
         let added = self.guarded(|writer| {
-            let mut head = Vec::new();
+            let mut head = std::mem::take(&mut writer.small.head);
+            head.clear();
             let _ = source
                 .take(SMALL_LOB as u64 + 1)
                 .read_to_end(&mut head)
@@ -56,7 +82,11 @@ impl Writer<'_> {
                 return Err(Error::Interrupted);
             }
             let added = match head.len() <= SMALL_LOB {
-                true => writer.add_small(&head)?,
+                true => {
+                    let added = writer.add_small(&head)?;
+                    writer.small.head = head;
+                    added
+                }
                 false => {
                     writer.flush_small()?;
                     writer.add_stream(head, source, progress)?
@@ -107,68 +137,74 @@ impl Writer<'_> {
         let (manifest, _) = builder.finish(id);
         self.journal()?.manifest(&manifest)?;
         let _ = self.lobs.insert(id);
-        self.small.manifests.push(manifest);
-        if self.small.raw.len() >= FRAME_TARGET {
-            self.flush_small().map(|()| added)
-        } else {
-            Ok(added)
+        self.small.batch.manifests.push(manifest);
+        if self.small.batch.is_full() {
+            self.pack_batch()?;
         }
+        Ok(added)
     }
 
     fn gather(&mut self, id: ChunkId, bytes: &[u8]) -> Result<()> {
-        if self.small.raw.len() + bytes.len() > FRAME_RAW_MAX {
-            self.flush_frame()?;
+        if !self.small.batch.has_room(bytes) {
+            self.pack_batch()?;
         }
         let chunk = (id, bytes.len() as u32);
-        self.journal()?.frame(&Frame {
-            codec: Codec::Raw,
-            depth: 0,
-            chunks: vec![chunk],
-            bases: Vec::new(),
-            stored: bytes.to_vec(),
-        })?;
+        self.journal()?.chunk(&id, bytes);
         self.unsynced += bytes.len() as u64;
-        self.small.chunks.push(chunk);
-        self.small.raw.extend_from_slice(bytes);
+        self.small.batch.chunks.push(chunk);
+        self.small.batch.raw.extend_from_slice(bytes);
         // In no pack yet, and so in none that a publication could take for visible.
         let (pack, len) = (u32::MAX, chunk.1);
         let _ = self.chunks.insert(id, Pending { pack, len });
         Ok(())
     }
 
-    fn journal(&mut self) -> Result<&mut PackWriter> {
+    fn journal(&mut self) -> Result<&mut Journal> {
         let journal = match self.small.journal.take() {
             Some(journal) => journal,
             None => {
                 self.small.journals += 1;
                 let name = format!("journal-{:08}.pack", self.small.journals);
-                self.begin_pack(&name)?
+                let disk = self.store.disk().clone();
+                let stage = self.stage()?;
+                Journal::create(disk, &stage.dir.join(name), stage.number)?
             }
         };
         Ok(self.small.journal.insert(journal))
     }
 
-    fn flush_frame(&mut self) -> Result<()> {
-        if self.small.chunks.is_empty() {
-            return Ok(());
-        }
-        let frame = Frame::plain(std::mem::take(&mut self.small.chunks), &self.small.raw);
-        self.small.raw.clear();
-        self.append(&frame)
-    }
-
     /// Writes what was gathered to the pack.
     pub(super) fn flush_small(&mut self) -> Result<()> {
-        self.flush_frame()?;
-        for manifest in std::mem::take(&mut self.small.manifests) {
-            self.append_manifest(&manifest)?;
+        self.pack_batch()?;
+        self.settle_batch()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::disk::OsDisk;
+    use crate::store::Store;
+
+    /// More than a frame may hold of chunks, and lobs whose chunks are all known.
+    #[test]
+    fn tiny_lobs_fill_many_frames() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::create(Arc::new(OsDisk), &dir.path().join("s")).expect("a store");
+        let mut writer = store.writer().expect("a writer");
+        let lobs: Vec<_> = (0..3 * FRAME_CHUNKS_MAX as u32)
+            .map(|n| n.to_le_bytes())
+            .collect();
+        for lob in lobs.iter().chain(&lobs) {
+            let _ = writer.add(&mut lob.as_slice(), &()).expect("adds");
         }
-        let long = |journal: &PackWriter| journal.len() > self.pack_soft;
-        if self.small.journal.as_ref().is_some_and(long) {
-            // What it holds is in the pack now, and no less safe there.
-            self.flush()?;
-            self.small.published()?;
+        writer.finish().expect("publishes");
+        for lob in &lobs {
+            let mut out = Vec::new();
+            let read = store.write_to(&LobId::of(lob), &mut out, &());
+            assert_eq!((read.expect("reads"), out.as_slice()), (4, &lob[..]));
         }
-        Ok(())
     }
 }

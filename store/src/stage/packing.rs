@@ -1,0 +1,108 @@
+//! Small lobs on their way into the pack, in a thread of its own.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use crate::disk::Disk;
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::id::ChunkId;
+use crate::limits::SYNC_BEHIND;
+use crate::pack::{Journal, PackWriter};
+
+use super::small::Batch;
+use super::{Pending, Writer};
+
+/// A batch that is being written. The pack is with it meanwhile.
+#[derive(Debug)]
+pub(super) struct Packing {
+    job: JoinHandle<Result<Packed>>,
+    chunks: Vec<(ChunkId, u32)>,
+    /// The same content, until the job has handed all of it to the system.
+    journal: Option<Journal>,
+}
+
+#[derive(Debug)]
+struct Packed {
+    pack: PackWriter,
+    synced: bool,
+}
+
+impl Packing {
+    /// Waits for the end, whatever it is.
+    pub(super) fn wait(self) {
+        let _ = self.job.join();
+    }
+}
+
+impl Writer<'_> {
+    /// Begins to write what was gathered to the pack, and to sync the pack where much has come
+    /// together. Only one batch is on its way at a time.
+    pub(super) fn pack_batch(&mut self) -> Result<()> {
+        self.settle_batch()?;
+        if self.small.batch.is_empty() {
+            return Ok(());
+        }
+        self.small.flush()?;
+        let _ = self.pack()?;
+        let (Some(pack), Some(stage)) = (self.pack.take(), &self.stage) else {
+            return Ok(());
+        };
+        let above = self.store.root().join("stage");
+        let dirs = [stage.dir.clone(), above];
+        let disk = self.store.disk().clone();
+        let batch = std::mem::take(&mut self.small.batch);
+        self.small.packing = Some(Packing {
+            chunks: batch.chunks.clone(),
+            journal: self.small.journal.take(),
+            job: thread::spawn(move || write(&disk, &dirs, pack, &batch)),
+        });
+        Ok(())
+    }
+
+    /// Waits until the batch that is on its way is in the pack.
+    pub(super) fn settle_batch(&mut self) -> Result<()> {
+        let Some(packing) = self.small.packing.take() else {
+            return Ok(());
+        };
+        let packed = packing
+            .job
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        self.pack = Some(packed.pack);
+        let pack = self.serial;
+        for (id, len) in packing.chunks {
+            let _ = self.chunks.insert(id, Pending { pack, len });
+        }
+        if packed.synced && self.sealing.is_empty() {
+            self.unsynced = self.small.batch.raw.len() as u64;
+        }
+        packing.journal.map_or(Ok(()), Journal::discard)?;
+        self.seal_if_full()
+    }
+}
+
+fn write(
+    disk: &Arc<dyn Disk>,
+    dirs: &[PathBuf],
+    mut pack: PackWriter,
+    batch: &Batch,
+) -> Result<Packed> {
+    if !batch.chunks.is_empty() {
+        pack.frame(&Frame::plain(batch.chunks.clone(), &batch.raw))?;
+    }
+    for manifest in &batch.manifests {
+        pack.manifest(manifest)?;
+    }
+    pack.flush()?;
+    let synced = pack.behind() >= SYNC_BEHIND;
+    if synced {
+        pack.sync()?;
+        // The pack may be new, and the stage too.
+        for dir in dirs {
+            disk.sync_dir(dir).map_err(Error::at(dir))?;
+        }
+    }
+    Ok(Packed { pack, synced })
+}
