@@ -2,6 +2,7 @@
 
 mod checkout;
 mod populate;
+mod quiet;
 mod trouble;
 
 use std::fs;

@@ -1,11 +1,16 @@
 //! What goes wrong around lob: each time a clear error that names the way out, and nothing lost.
 
+mod escape;
 mod full;
+mod garbage;
+mod killed;
 mod limited;
+mod moving;
 mod old;
 mod pointers;
 mod refused;
 mod stores;
+mod wire;
 
 use std::process::Command;
 use std::sync::OnceLock;
@@ -39,13 +44,18 @@ fn mounting(repo: &Repo, script: &str) -> Option<Run> {
         has_it && unshare(&mut repo.command("unshare"), &probe).success
     });
     if !allowed {
-        let name = std::thread::current().name().unwrap_or("a test").to_owned();
-        // Not by the macro, whose words only a failure shows.
-        let told = format!("SKIPPED {name}: no mounts for users on this machine\n");
-        std::io::Write::write_all(&mut std::io::stderr(), told.as_bytes()).unwrap();
+        skip("no mounts for users on this machine");
         return None;
     }
     Some(unshare(&mut repo.command("unshare"), script))
+}
+
+/// Says aloud that a test does not run here.
+fn skip(why: &str) {
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
+    // Not by the macro, whose words only a failure shows.
+    let told = format!("SKIPPED {name}: {why}\n");
+    std::io::Write::write_all(&mut std::io::stderr(), told.as_bytes()).unwrap();
 }
 
 /// Fails unless the text has all of these words.
