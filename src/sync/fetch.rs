@@ -95,8 +95,15 @@ pub fn lobs(local: &Local, wanted: &[LobInfo], progress: &dyn Progress) -> Resul
                 fetched.lobs += report.0;
                 fetched.bytes += report.1;
                 for Missing { want, why } in &left {
-                    if let Why::OtherSize { found } = *why {
-                        fetched.other_size.push((want.info(), found));
+                    match why {
+                        Why::OtherSize { found } => {
+                            fetched.other_size.push((want.info(), *found));
+                        }
+                        Why::Damaged { what, why } => {
+                            let error = lob_store::Error::damaged(what, why).into();
+                            fetched.trouble.push((target.name.clone(), error));
+                        }
+                        Why::Nowhere => {}
                     }
                 }
                 wants = left.into_iter().map(|missing| missing.want).collect();

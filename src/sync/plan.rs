@@ -1,5 +1,7 @@
 //! What a run is going to do, as a value: a dry run prints it, a real run carries it out.
 
+use std::collections::HashMap;
+
 use lob_store::{LobId, LobInfo};
 
 use super::checkout::wrong_size;
@@ -59,7 +61,7 @@ pub struct Missing {
 }
 
 /// Why a lob cannot be had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Why {
     /// Neither side holds it.
     Nowhere,
@@ -68,17 +70,28 @@ pub enum Why {
         /// The length that it has.
         found: u64,
     },
+    /// What the sender holds of it is damaged.
+    Damaged {
+        /// The file, or the store.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 impl Why {
     /// What the user can do about it.
-    pub fn hint(self) -> String {
+    pub fn hint(&self) -> String {
         match self {
             Why::Nowhere => {
                 "another clone or remote may have them: lob fetch REMOTE here, or lob push there"
                     .into()
             }
-            Why::OtherSize { found } => wrong_size(found),
+            Why::OtherSize { found } => wrong_size(*found),
+            Why::Damaged { what, why } => {
+                let hint = lob_store::Error::damaged(what, why).hint();
+                hint.unwrap_or_default()
+            }
         }
     }
 }
@@ -87,6 +100,7 @@ impl std::fmt::Display for Why {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Why::Nowhere => f.write_str("neither here nor there"),
+            Why::Damaged { what, why } => write!(f, "damaged: {what}: {why}"),
             Why::OtherSize { found } => {
                 write!(
                     f,
@@ -136,6 +150,17 @@ impl Plan {
     /// The lobs to move.
     pub fn ids(&self) -> Vec<LobId> {
         ids(&self.lobs)
+    }
+
+    /// Takes lobs off the plan that turned out not to be had.
+    pub(super) fn give_up(&mut self, lobs: Vec<(LobId, Why)>) {
+        let mut why: HashMap<LobId, Why> = lobs.into_iter().collect();
+        for want in std::mem::take(&mut self.lobs) {
+            match why.remove(&want.id) {
+                Some(why) => self.missing.push(Missing { want, why }),
+                None => self.lobs.push(want),
+            }
+        }
     }
 
     /// The lobs to move, with their sizes, sorted by id.

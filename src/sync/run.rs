@@ -96,7 +96,8 @@ pub fn carry_out(
         pace,
         progress,
     };
-    let moved = transfer.run(&plan.ids())?;
+    let mut moved = transfer.run(&plan.ids())?;
+    plan.give_up(std::mem::take(&mut moved.damaged));
     let digest = prove(plan, &moved, from, to)?;
     Ok(Report {
         direction: plan.direction,

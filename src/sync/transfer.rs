@@ -9,6 +9,7 @@ use lob_store::{ChunkId, Frame, LobId, LobInfo, Manifest, Parts, Progress, Segme
 mod lanes;
 
 use super::pace::Pace;
+use super::plan::Why;
 use super::retry::retrying;
 use crate::remote::{Error, Origin, Remote, Result};
 use lanes::Lanes;
@@ -34,6 +35,8 @@ pub struct Moved {
     pub bytes: u64,
     /// Asked for, but not held by the sender any more.
     pub vanished: Vec<LobId>,
+    /// Held by the sender, but damaged.
+    pub damaged: Vec<(LobId, Why)>,
 }
 
 impl Moved {
@@ -48,6 +51,7 @@ impl Moved {
         self.chunks += other.chunks;
         self.bytes += other.bytes;
         self.vanished.extend(other.vanished);
+        self.damaged.extend(other.damaged);
     }
 }
 
@@ -76,16 +80,42 @@ pub struct Transfer<'a> {
 }
 
 impl Transfer<'_> {
-    /// Copies `lobs`, which the receiver lacks. Each window is tried again on transient errors.
+    /// Copies `lobs`, which the receiver lacks. Each window is tried again on transient errors. What
+    /// another store holds damaged stays there, and stops nothing else.
     ///
     /// # Errors
     /// The first that lasts. What was published until then stays.
     pub fn run(&self, lobs: &[LobId]) -> Result<Moved> {
         let mut moved = Moved::default();
         for window in lobs.chunks(WINDOW_LOBS) {
-            moved.merge(retrying(|| self.window(window)).map_err(|error| self.place(error))?);
+            self.whole_of(window, &mut moved)?;
         }
         Ok(moved)
+    }
+
+    /// Copies a window or, where something in it is damaged, each half of it by itself.
+    fn whole_of(&self, lobs: &[LobId], moved: &mut Moved) -> Result<()> {
+        let error = match retrying(|| self.window(lobs)) {
+            Ok(done) => {
+                moved.merge(done);
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        match (self.damage(&error), self.origin, lobs) {
+            (Some(why), Origin::Foreign, [lob]) => moved.damaged.push((*lob, why)),
+            (Some(_), Origin::Foreign, _) => {
+                let (one, two) = lobs.split_at(lobs.len() / 2);
+                self.whole_of(one, moved)?;
+                self.whole_of(two, moved)?;
+            }
+            // A push is whole or it is none, since refs follow it.
+            (Some(Why::Damaged { what, why }), ..) => {
+                return Err(lob_store::Error::damaged(what, why).into());
+            }
+            _ => return Err(error),
+        }
+        Ok(())
     }
 
     /// What [`Transfer::run`] would have to move. A chunk that two lobs share counts once.
@@ -119,7 +149,7 @@ impl Transfer<'_> {
         };
         let mut lanes = Lanes::open(self.to, self.origin)?;
         let mut runs = 0;
-        self.each_run(&manifests, &mut |lacking| {
+        let filled = self.each_run(&manifests, &mut |lacking| {
             // The receiver is asked about the next run only after this one is visible to it.
             if runs > 0 {
                 lanes.publish()?;
@@ -128,7 +158,14 @@ impl Transfer<'_> {
             moved.chunks += lacking.len() as u64;
             moved.bytes += self.copy_frames(lacking, &mut lanes)?;
             Ok(())
-        })?;
+        });
+        if let Err(error) = filled {
+            if self.damage(&error).is_some() {
+                // What came whole need not come again; where it does, nothing is lost.
+                let _ = lanes.publish();
+            }
+            return Err(error);
+        }
         lanes.finish(&manifests, &mut |manifest| {
             self.check_cancelled()?;
             self.progress.lob();
@@ -222,16 +259,21 @@ impl Transfer<'_> {
         Ok(())
     }
 
-    /// Names the sender in an error about damage that names no file: what the receiver verifies came
-    /// from there.
-    fn place(&self, error: Error) -> Error {
-        match error {
-            Error::Store(lob_store::Error::Damaged { what, why }) if !what.contains('/') => {
-                let place = self.from.describe();
-                lob_store::Error::damaged(place, format_args!("{what}: {why}")).into()
+    /// What is damaged, where that is the error: what the receiver verifies came from the sender.
+    fn damage(&self, error: &Error) -> Option<Why> {
+        use lob_store::Error::{Damaged, NoChunk, NoPack, WrongContent};
+        let Error::Store(error) = error else {
+            return None;
+        };
+        let (what, why) = match error {
+            Damaged { what, why } if what.contains('/') => (what.clone(), why.clone()),
+            Damaged { what, why } => (self.from.describe(), format!("{what}: {why}")),
+            NoChunk(_) | NoPack(_) | WrongContent { .. } => {
+                (self.from.describe(), error.to_string())
             }
-            other => other,
-        }
+            _ => return None,
+        };
+        Some(Why::Damaged { what, why })
     }
 
     fn unasked(&self, what: String) -> Error {

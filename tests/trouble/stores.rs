@@ -82,32 +82,63 @@ fn p3_a_pack_that_was_cut_off_is_no_pack_and_comes_back_from_the_remote() {
     assert_eq!(work.read("a.bin"), content());
 }
 
+/// P3, P12: one lob that the remote holds damaged keeps no other one from coming.
 #[test]
-fn damage_of_a_remote_names_the_remote() {
+fn p3_p12_damage_of_a_remote_is_named_and_stops_nothing_else() {
     let world = World::new();
-    let (origin, work) = pushed(&world);
-    let store = origin.path().join("lob");
-    for pack in packs(store.clone(), "pack") {
-        let mut bytes = fs::read(&pack).unwrap();
-        bytes[5000] ^= 0x10;
-        fs::write(&pack, bytes).unwrap();
+    let (origin, work) = pair(&world);
+    work.write("a.bin", content());
+    for n in 0..50 {
+        work.write(&format!("dir/{n}.bin"), noise(n, 20_000));
     }
+    work.commit("First");
+    work.git(&["push", "-q", "origin", "main"]);
+    let store = origin.path().join("lob");
+    let pack = packs(store.clone(), "pack").remove(0);
+    let mut bytes = fs::read(&pack).unwrap();
+    let part = &content()[150_000..150_100];
+    let at = bytes.windows(100).position(|bytes| bytes == part).unwrap();
+    bytes[at] ^= 0x10;
+    fs::write(&pack, bytes).unwrap();
     let damage = format!("damaged: {}", store.display());
     let mut git = world.command("git");
     let said = run(git.args(["clone", "-q", "origin.git", "clone"]), b"").ok_stderr();
-    says(&said, &["fetching from origin failed: ", &damage, "hint: "]);
+    let from = "fetching from origin failed: ";
+    let rest = "no content for 1 file (a.bin): it can't be had now";
+    says(&said, &[from, &damage, rest, "hint: "]);
     let clone = world.repo("clone");
-    says(&clone.try_lob(&["pull"]).fails(1), &[&damage]);
+    for n in 0..50 {
+        assert_eq!(clone.read(&format!("dir/{n}.bin")), noise(n, 20_000));
+    }
+    assert_eq!(clone.read("a.bin"), clone.stored("HEAD:a.bin"));
     clone.assert_clean();
+    let said = clone.try_lob(&["pull"]).fails(3);
+    says(&said, &["1 lob cannot be had:\n    a.bin: damaged: "]);
+    // A push is whole or it is none: refs would follow it.
+    let far = world.init_bare("far.git");
+    let clone = world.clone_of(&origin, "another");
+    let own = clone.path().join(".git/lob");
+    fs::remove_dir_all(&own).unwrap();
+    fs::create_dir(&own).unwrap();
+    for name in ["state", "packs", "roots", "index", "stage"] {
+        fs::create_dir(own.join(name)).unwrap();
+        for entry in fs::read_dir(store.join(name)).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), own.join(name).join(entry.file_name())).unwrap();
+        }
+    }
+    let said = clone
+        .try_git(&["push", far.path().to_str().unwrap(), "main"])
+        .fails(1);
+    says(&said, &["was stopped", "damaged: ", "another/.git/lob"]);
+    assert_eq!(far.git(&["for-each-ref"]), "");
     // The way out.
     for kind in ["pack", "idx"] {
-        packs(store.clone(), kind)
-            .iter()
-            .for_each(|file| fs::remove_file(file).unwrap());
+        fs::remove_file(packs(store.clone(), kind).remove(0)).unwrap();
     }
     work.lob(&["sync", "--mode", "complete", "--push"]);
-    clone.lob(&["pull"]);
-    assert_eq!(clone.read("a.bin"), content());
+    world.repo("clone").lob(&["pull"]);
+    assert_eq!(world.repo("clone").read("a.bin"), content());
 }
 
 #[test]

@@ -34,7 +34,11 @@ fn a_plan_tells_what_moves_what_is_there_and_what_cannot_be_had() {
     let plan = plan(&local, &remote, &all);
     assert_eq!(plan.lobs, [want(new, "a")]);
     assert_eq!(plan.held, 2);
-    let why: Vec<Why> = plan.missing.iter().map(|missing| missing.why).collect();
+    let why: Vec<Why> = plan
+        .missing
+        .iter()
+        .map(|missing| missing.why.clone())
+        .collect();
     assert_eq!(why, [Why::Nowhere, Why::OtherSize { found: 3 }]);
 }
 
