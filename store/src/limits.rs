@@ -44,6 +44,9 @@ pub const LOB_MAX: u64 = 16 << 40;
 pub const UNVERIFIED_MAX: usize = 1 << 20;
 /// Packs that a writer fills before it publishes them together.
 pub const PUBLISH_BATCH: usize = 16;
+/// Packs of one writer that stay in the system's cache of files, to be pushed soon. What a writer
+/// adds beyond them would only drive out what the user has open.
+pub const WARM_PACKS: u32 = 6;
 /// Packs not covered by an index run, above which a writer merges them into one.
 pub const TAIL_PACKS_MAX: usize = 8;
 /// Bytes that a read decodes at a time: one window is written while the next is decoded.

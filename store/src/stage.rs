@@ -20,7 +20,7 @@ use crate::disk::Lock;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::id::{ChunkId, LobId};
-use crate::limits::{PACK_SOFT, READ_WINDOW, UNVERIFIED_MAX};
+use crate::limits::{PACK_SOFT, READ_WINDOW, UNVERIFIED_MAX, WARM_PACKS};
 use crate::manifest::Manifest;
 use crate::pack::{PackWriter, Sealed};
 use crate::store::Store;
@@ -356,7 +356,7 @@ impl<'s> Writer<'s> {
                 let stage = self.stage()?;
                 let path = stage.dir.join(name);
                 let mut pack = PackWriter::create(disk, &path, stage.number)?;
-                pack.set_cold(self.cold);
+                pack.set_cold(self.cold || self.serial >= WARM_PACKS);
                 self.serial += 1;
                 pack
             }

@@ -16,6 +16,12 @@ const LANE_BYTES: u64 = 32 << 20;
 /// Frames that wait for a lane, of up to a mebibyte each.
 const QUEUE: usize = 8;
 
+/// One more than there are cores, since one of them waits for the disk.
+fn lanes_max() -> usize {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    (cores + 1).min(LANES_MAX)
+}
+
 /// Uploads to one store that share what arrives.
 pub(super) struct Lanes<'a> {
     to: &'a dyn Remote,
@@ -38,9 +44,8 @@ impl<'a> Lanes<'a> {
 
     /// Takes all frames of `send`, which are `bytes` long before compression.
     pub(super) fn fill(&mut self, bytes: u64, send: Box<Source<'_>>) -> Result<()> {
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let paid = usize::try_from(bytes / LANE_BYTES).unwrap_or(LANES_MAX);
-        let most = paid.min(cores).min(LANES_MAX);
+        let most = paid.min(lanes_max());
         while self.lanes.len() < most {
             self.lanes.push(self.to.receive(self.origin)?);
         }
@@ -152,8 +157,7 @@ mod tests {
             lanes.fill(bytes, Box::new(send)).unwrap();
         }
         lanes.publish().unwrap();
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        assert_eq!(to.count("receive"), cores.min(LANES_MAX));
+        assert_eq!(to.count("receive"), lanes_max());
         let ids: Vec<ChunkId> = (0..100).map(|n| frame(n).chunks[0].0).collect();
         assert_eq!(to.has_chunks(&ids).unwrap(), vec![true; 100]);
     }
