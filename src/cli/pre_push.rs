@@ -34,7 +34,9 @@ pub(super) fn run(ui: &Ui, remote: &OsStr, url: &OsStr) -> Outcome {
             let _ = carry_out(ui, &local, job, &How::default()).because(&stopped)?;
         }
         // Writes down that the remote has all of it.
-        Some(mut job) => drop(job.run(&Pace::unlimited(), &()).because(&stopped)?),
+        Some(mut job) => {
+            let _ = job.run(&Pace::unlimited(), &()).because(&stopped)?;
+        }
         None => {}
     }
     Ok(Exit::Done)

@@ -85,7 +85,6 @@ fn quietly(
     let plan = job.plan();
     run.expect(plan.lobs.len() as u64, plan.size())
         .because("cannot write how far it is")?;
-    let missing = plan.missing.len();
     let report = job.run(&how.pace(local)?, run)?;
     let mut summary = match report {
         Some(report) => format!(
@@ -96,6 +95,7 @@ fn quietly(
         ),
         None => "nothing to fetch".to_string(),
     };
+    let missing = job.plan().missing.len();
     if missing == 0 {
         return Ok((Exit::Done, summary));
     }

@@ -209,7 +209,7 @@ fn tell(ui: &Ui, job: &Job<'_>, report: &Report) -> Result<(), Failure> {
             saved: report.saved(),
             seconds: report.time.as_secs_f64(),
             digest,
-            missing: job.plan().missing.len() + report.vanished.len(),
+            missing: job.plan().missing.len(),
         },
     )
 }

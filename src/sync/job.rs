@@ -155,8 +155,7 @@ impl<'a> Job<'a> {
                 Some(carry_out(&mut self.plan, sides, pace, progress)?)
             }
         };
-        let vanished = report.as_ref().is_some_and(|r| !r.vanished.is_empty());
-        if !vanished && self.plan.missing.is_empty() && !self.tips.is_empty() {
+        if self.plan.missing.is_empty() && !self.tips.is_empty() {
             self.learn(link)?;
         }
         Ok(report)

@@ -153,8 +153,8 @@ impl Plan {
     }
 
     /// Takes lobs off the plan that turned out not to be had.
-    pub(super) fn give_up(&mut self, lobs: Vec<(LobId, Why)>) {
-        let mut why: HashMap<LobId, Why> = lobs.into_iter().collect();
+    pub(super) fn give_up(&mut self, lobs: impl Iterator<Item = (LobId, Why)>) {
+        let mut why: HashMap<LobId, Why> = lobs.collect();
         for want in std::mem::take(&mut self.lobs) {
             match why.remove(&want.id) {
                 Some(why) => self.missing.push(Missing { want, why }),

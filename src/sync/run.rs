@@ -6,8 +6,8 @@ use lob_store::{LobId, LobInfo, Progress};
 
 use super::error::{Error, Result};
 use super::pace::Pace;
-use super::plan::{Direction, Plan};
-use super::transfer::{Moved, Transfer, WINDOW_LOBS};
+use super::plan::{Direction, Plan, Why};
+use super::transfer::{Transfer, WINDOW_LOBS};
 use crate::remote::{Digest, Remote};
 
 /// Bytes that a transfer leaves free at the receiver: a full disk stops more than lob.
@@ -49,8 +49,6 @@ pub struct Report {
     pub time: Duration,
     /// What both sides computed over the lobs that were to be moved; `None` where none were.
     pub digest: Option<Digest>,
-    /// Lobs that the sender held when the plan was made and no more when they were to go.
-    pub vanished: Vec<LobId>,
 }
 
 impl Report {
@@ -78,8 +76,9 @@ pub fn survey(plan: &mut Plan, sides: Sides) -> Result<()> {
 /// to be moved as each of them holds it.
 ///
 /// # Errors
-/// [`Error::NoSpace`] before anything moves; [`Error::Differ`] where the proof fails. A run that
-/// was cut can be made again, and moves only the rest.
+/// [`Error::NoSpace`] before anything moves; [`Error::Unsendable`] where a push could not bring all
+/// that was planned; [`Error::Differ`] where the proof fails. What a fetch could not bring is noted in
+/// the plan. A run that was cut can be made again, and moves only the rest.
 pub fn carry_out(
     plan: &mut Plan,
     sides: Sides,
@@ -96,9 +95,16 @@ pub fn carry_out(
         pace,
         progress,
     };
-    let mut moved = transfer.run(&plan.ids())?;
-    plan.give_up(std::mem::take(&mut moved.damaged));
-    let digest = prove(plan, &moved, from, to)?;
+    let moved = transfer.run(&plan.ids())?;
+    let known = plan.missing.len();
+    let vanished = moved.vanished.iter().map(|id| (*id, Why::Nowhere));
+    plan.give_up(vanished.chain(moved.damaged.iter().cloned()));
+    let lost = plan.missing.get(known..).unwrap_or_default();
+    if plan.direction == Direction::Push && !lost.is_empty() {
+        // Refs follow a push: what was to go must have gone.
+        return Err(Error::unsendable(lost));
+    }
+    let digest = prove(plan, from, to)?;
     Ok(Report {
         direction: plan.direction,
         lobs: moved.lobs.len() as u64,
@@ -107,7 +113,6 @@ pub fn carry_out(
         bytes: moved.bytes,
         time: started.elapsed(),
         digest,
-        vanished: moved.vanished,
     })
 }
 
@@ -140,17 +145,14 @@ fn check_space(plan: &mut Plan, sides: Sides) -> Result<()> {
 }
 
 /// Compares what the two sides hold of what was to be moved, by what each of them says now.
-fn prove(plan: &Plan, moved: &Moved, from: &dyn Remote, to: &dyn Remote) -> Result<Option<Digest>> {
+fn prove(plan: &Plan, from: &dyn Remote, to: &dyn Remote) -> Result<Option<Digest>> {
     if plan.is_empty() {
         return Ok(None);
     }
     from.refresh()?;
     to.refresh()?;
-    let vanished: std::collections::HashSet<&LobId> = moved.vanished.iter().collect();
-    let mut lobs: Vec<LobInfo> = plan.sorted();
-    lobs.retain(|lob| !vanished.contains(&lob.id));
     let mut all = blake3::Hasher::new();
-    for window in lobs.chunks(WINDOW_LOBS) {
+    for window in plan.sorted().chunks(WINDOW_LOBS) {
         let ids: Vec<LobId> = window.iter().map(|lob| lob.id).collect();
         let (sent, received) = (from.digest(&ids)?, to.digest(&ids)?);
         if sent != received || sent != expected(window) {

@@ -66,6 +66,41 @@ fn what_was_planned_is_what_moves_and_both_sides_prove_it() {
     assert!(self::plan(&local, &remote, &wanted).is_empty());
 }
 
+/// Git sends its refs when a push has brought what they need.
+#[test]
+fn a_push_fails_for_what_went_away_since_it_was_planned_and_a_fetch_notes_it() {
+    for direction in [Direction::Push, Direction::Pull] {
+        let (from, to) = (Memory::default(), Memory::default());
+        let (lost, kept) = (from.add(b"lost"), from.add(b"kept"));
+        let wanted = [want(lost, "lost"), want(kept, "kept")];
+        let mut plan = Plan::make(direction, wanted, &from, &to).unwrap();
+        from.forget(&lost.id);
+        let (local, remote): (&Memory, &Memory) = match direction {
+            Direction::Push => (&from, &to),
+            Direction::Pull => (&to, &from),
+        };
+        let done = carry_out(&mut plan, Sides { local, remote }, &Pace::unlimited(), &());
+        match (direction, done) {
+            (
+                Direction::Push,
+                Err(Error::Unsendable {
+                    count: 1, example, ..
+                }),
+            ) => {
+                assert!(example.contains("lost"), "{example}");
+            }
+            (Direction::Pull, Ok(report)) => assert_eq!(report.lobs, 1),
+            (_, done) => panic!("{done:?}"),
+        }
+        assert_eq!(plan.lobs, [want(kept, "kept")]);
+        assert_eq!(plan.missing[0].want, want(lost, "lost"));
+        assert!(
+            to.get(&kept.id).is_some(),
+            "what is there went all the same"
+        );
+    }
+}
+
 #[test]
 fn a_full_receiver_is_noticed_before_anything_moves() {
     let local = Memory::default();
