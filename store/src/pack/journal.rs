@@ -19,7 +19,12 @@ pub(crate) struct Journal {
     path: PathBuf,
     file: Box<dyn DiskFile>,
     buffer: Vec<u8>,
+    written: usize,
 }
+
+/// Bytes after which a journal is followed by another: its memory is used again soon, and yet few
+/// files are made.
+const LENGTH: usize = 4 << 20;
 
 impl Journal {
     /// Begins a journal in the new file `path`, of the stage of this number.
@@ -31,6 +36,7 @@ impl Journal {
             path: path.to_path_buf(),
             file,
             buffer: pack_header(&nonce).to_vec(),
+            written: 0,
         })
     }
 
@@ -53,9 +59,15 @@ impl Journal {
             self.file
                 .append(&self.buffer)
                 .map_err(Error::at(&self.path))?;
+            self.written += self.buffer.len();
             self.buffer.clear();
         }
         Ok(())
+    }
+
+    /// Whether it is time for another.
+    pub(crate) fn is_full(&self) -> bool {
+        self.written >= LENGTH
     }
 
     /// Removes the file.

@@ -19,7 +19,7 @@ use super::{Pending, Writer};
 pub(super) struct Packing {
     job: JoinHandle<Result<Packed>>,
     chunks: Vec<(ChunkId, u32)>,
-    /// The same content, until the job has handed all of it to the system.
+    /// Where the same content is, and no other, until the job has handed all of it to the system.
     journal: Option<Journal>,
 }
 
@@ -55,7 +55,7 @@ impl Writer<'_> {
         let batch = std::mem::take(&mut self.small.batch);
         self.small.packing = Some(Packing {
             chunks: batch.chunks.clone(),
-            journal: self.small.journal.take(),
+            journal: self.small.journal.take_if(|journal| journal.is_full()),
             job: thread::spawn(move || write(&disk, &dirs, pack, &batch)),
         });
         Ok(())

@@ -18,7 +18,7 @@ use super::{Added, Pending, Writer};
 #[derive(Debug, Default)]
 pub(super) struct Small {
     pub(super) batch: Batch,
-    /// The batch, unpacked. Its records are the same as those of a pack, and it is never published:
+    /// The batch, and some before it, unpacked. Its records are the same as those of a pack, and it is never published:
     /// it is there for whoever comes after a kill.
     pub(super) journal: Option<Journal>,
     journals: u32,
