@@ -125,14 +125,25 @@ fn kept(old: &Metadata) -> std::fs::Permissions {
 }
 
 /// A file beside the target, removed again unless it was put in its place.
-struct Temporary<'d> {
+pub(super) struct Temporary<'d> {
     dir: &'d Dir,
+    /// Empty while it has none, which is until it is whole where the system can do that.
     name: Vec<u8>,
     file: File,
 }
 
 impl Temporary<'_> {
     fn create(dir: &Dir) -> io::Result<Temporary<'_>> {
+        let Some(file) = dir.create_unnamed(0o600) else {
+            return Temporary::named(dir);
+        };
+        // For the moment in which it has the name of a temporary file.
+        let _ = file.try_lock();
+        let name = Vec::new();
+        Ok(Temporary { dir, name, file })
+    }
+
+    pub(super) fn named(dir: &Dir) -> io::Result<Temporary<'_>> {
         loop {
             let name = random_name()?;
             let file = match dir.create_new(&name, 0o600) {
@@ -153,6 +164,11 @@ impl Temporary<'_> {
     }
 
     fn put(mut self, name: &[u8]) -> io::Result<Metadata> {
+        if self.name.is_empty() {
+            let name = random_name()?;
+            self.dir.name(&self.file, &name)?;
+            self.name = name;
+        }
         self.dir.rename(&self.name, name)?;
         self.name.clear();
         // Only now: the rename changes the ctime, which git looks at.

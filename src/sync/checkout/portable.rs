@@ -62,6 +62,16 @@ impl Dir {
         options.write(true).create_new(true).open(self.at(name)?)
     }
 
+    /// Here every file has a name from the start.
+    pub fn create_unnamed(&self, _: u32) -> Option<File> {
+        None
+    }
+
+    /// Here every file has a name from the start.
+    pub fn name(&self, _: &File, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Puts one file in the place of another.
     pub fn rename(&self, from: &[u8], to: &[u8]) -> io::Result<()> {
         fs::rename(self.at(from)?, self.at(to)?)

@@ -65,6 +65,24 @@ macro_rules! beneath {
             }
 
             #[test]
+            fn a_file_without_a_name_is_not_seen_until_it_gets_one() {
+                let dir = tree();
+                let base = dir.path().join("top");
+                let top = Top::open(&base).unwrap();
+                let inside = top.dir_of(&path("file")).unwrap();
+                let before = names(&base).len();
+                match inside.create_unnamed(0o600) {
+                    Some(file) => {
+                        assert_eq!(names(&base).len(), before);
+                        inside.name(&file, b"named").unwrap();
+                        assert_eq!(names(&base).len(), before + 1);
+                        assert!(inside.name(&file, b"named").is_err(), "nothing is replaced");
+                    }
+                    None => drop(fs::File::open(&base).map(|file| inside.name(&file, b"x"))),
+                }
+            }
+
+            #[test]
             fn missing_directories_are_made_only_when_asked() {
                 let dir = tree();
                 let top = Top::open(&dir.path().join("top")).unwrap();
@@ -249,20 +267,23 @@ fn what_a_killed_run_left_is_swept_and_the_living_are_not() {
     let inside = inside(&dir);
     let old = old(&inside);
     let before = names(&top).len();
+    let unnamed = inside.create_unnamed(0o600).is_some();
     replace(&inside, b"file", POINTER, &old, |new| {
         sweep(&inside)?;
         assert!(!top.join(dead).exists());
-        assert_eq!(
-            names(&top).len(),
-            before,
-            "without the dead, with the one of this run"
-        );
+        let living = usize::from(!unnamed);
+        assert_eq!(names(&top).len(), before - 1 + living, "without the dead");
         write(b"content")(new)
     })
     .unwrap()
     .expect("it was the pointer");
     assert_eq!(names(&top).len(), before - 1);
     assert_eq!(fs::read(top.join("file")).unwrap(), b"content");
+    let living = place::Temporary::named(&inside).unwrap();
+    sweep(&inside).unwrap();
+    assert_eq!(names(&top).len(), before, "the one that has a name");
+    drop(living);
+    assert_eq!(names(&top).len(), before - 1);
 }
 
 #[test]

@@ -122,6 +122,40 @@ impl Dir {
         Ok(openat(&self.0, name, flags, Mode::from_raw_mode(mode as _))?.into())
     }
 
+    /// Creates a file without a name, which nobody sees and of which nothing is left when this
+    /// process is killed; `None` where the system or the file system has none.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn create_unnamed(&self, mode: u32) -> Option<File> {
+        // Without it there is no way to give a name later.
+        if !Path::new("/proc/self/fd").is_dir() {
+            return None;
+        }
+        let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+        let file = openat(&self.0, c".", flags, Mode::from_raw_mode(mode as _));
+        file.ok().map(File::from)
+    }
+
+    /// Gives a file without a name one.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn name(&self, file: &File, name: &[u8]) -> io::Result<()> {
+        use std::os::fd::AsRawFd;
+        let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let follow = AtFlags::SYMLINK_FOLLOW;
+        Ok(rustix::fs::linkat(CWD, link, &self.0, name, follow)?)
+    }
+
+    /// Here every file has a name from the start.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub fn create_unnamed(&self, _: u32) -> Option<File> {
+        None
+    }
+
+    /// Here every file has a name from the start.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub fn name(&self, _: &File, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Puts one file in the place of another.
     pub fn rename(&self, from: &[u8], to: &[u8]) -> io::Result<()> {
         Ok(renameat(&self.0, from, &self.0, to)?)
