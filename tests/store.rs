@@ -8,6 +8,7 @@ mod kill;
 mod lengths;
 mod mend;
 mod power;
+mod prune;
 mod runs;
 mod spare;
 mod witness;

@@ -14,6 +14,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 pub use lock::Lock;
 pub use map::Map;
@@ -139,6 +140,10 @@ pub trait Disk: fmt::Debug + Send + Sync {
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
     /// The length of a file, or `None` where there is none. A directory is an error.
     fn len(&self, path: &Path) -> io::Result<Option<u64>>;
+    /// When a file was last written to or [touched](Disk::touch).
+    fn modified(&self, path: &Path) -> io::Result<SystemTime>;
+    /// Makes a file count as written now. A power loss may take that back.
+    fn touch(&self, path: &Path) -> io::Result<()>;
     /// Takes the kernel lock of a lock file, which is created where missing. Waits for it when
     /// `wait`; otherwise `None` means that another process or handle holds it. The lock ends with
     /// its value or its process, whichever is first.

@@ -10,7 +10,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use merge::{Source, build};
+pub(crate) use merge::{Gone, Source, build};
 pub(crate) use run::{Kind, Run, ranges, run_name};
 
 #[doc(hidden)]

@@ -49,6 +49,14 @@ pub const PUBLISH_BATCH: usize = 16;
 pub const WARM_PACKS: u32 = 6;
 /// Packs not covered by an index run, above which a writer merges them into one.
 pub const TAIL_PACKS_MAX: usize = 8;
+/// A pack of which less than one part in so many would come back is not worth writing anew.
+pub const PRUNE_SHARE: u64 = 4;
+/// Bytes that a prune moves before it drops the packs that they came from.
+pub const PRUNE_STEP: u64 = 512 << 20;
+/// How often a prune looks again which packs are worth it, now that others stay.
+pub const PRUNE_ROUNDS: usize = 8;
+/// How often a step of a prune is taken up again because others wrote meanwhile.
+pub const PRUNE_TRIES: usize = 50;
 /// Bytes that a read decodes at a time: one window is written while the next is decoded.
 pub const READ_WINDOW: usize = 8 << 20;
 /// Most chunks in such a window, however short they are.

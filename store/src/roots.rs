@@ -38,6 +38,11 @@ pub(crate) struct Root {
 }
 
 impl Root {
+    /// Whether it neither adds nor drops anything.
+    pub(crate) fn says_nothing(&self) -> bool {
+        self.added.is_empty() && self.dropped.is_empty()
+    }
+
     /// The bytes of the root that follows `before`.
     pub(crate) fn encode(&self, before: &Cursor) -> Vec<u8> {
         let mut out = Vec::with_capacity(80 + self.added.len() * 40);
@@ -199,10 +204,20 @@ pub(crate) fn is_there(disk: &dyn Disk, dir: &Path, cursor: &Cursor) -> bool {
         .is_ok_and(|hash| hash.starts_with(&cursor.hash))
 }
 
+/// What came since somebody last looked at the roots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct News {
+    /// Whether there are new roots.
+    pub(crate) any: bool,
+    /// Whether one of them drops packs, or may do so: they cannot all be read.
+    pub(crate) drops: bool,
+}
+
 /// Appends a root after the last one, which is looked for from `seen` on. Writers take turns by the
 /// kernel lock `lock`; readers never wait. Where roots are lost or damaged, the chain is made whole
 /// first, with `all`: the packs that are there, durably. A root that says nothing is for that only,
-/// and is not written.
+/// and is not written. Nothing is written either unless `agree` does, which is asked under the lock:
+/// then this returns `None`.
 pub(crate) fn append(
     disk: &dyn Disk,
     dir: &Path,
@@ -210,31 +225,54 @@ pub(crate) fn append(
     seen: &Cursor,
     root: &Root,
     all: &dyn Fn() -> Result<Vec<(PackId, u64)>>,
-) -> Result<Cursor> {
+    agree: &mut dyn FnMut(News) -> Result<bool>,
+) -> Result<Option<Cursor>> {
     let _turn = disk.lock(lock, true).map_err(Error::at(lock))?;
-    let mut last = *seen;
-    let says_nothing = root.added.is_empty() && root.dropped.is_empty();
-    loop {
-        match step(disk, dir, &last)? {
-            Step::Root(_, after) => last = after,
-            Step::End => break,
-            Step::Broken(_) => {
-                last = mend::mend(disk, dir, &all()?)?;
-                break;
-            }
-        }
+    let (mut last, news, broken) = last_after(disk, dir, seen)?;
+    if broken {
+        last = mend::mend(disk, dir, &all()?)?;
+    }
+    if !agree(news)? {
+        return Ok(None);
     }
     if last.seq > 0 {
-        return match says_nothing {
-            true => Ok(last),
-            false => write(disk, dir, &last, root),
+        return match root.says_nothing() {
+            true => Ok(Some(last)),
+            false => write(disk, dir, &last, root).map(Some),
         };
     }
     // Where no root is left, the first one names all packs that are there.
     let mut first = root.clone();
-    let news = |(id, _): &(PackId, u64)| root.added.iter().all(|(added, _)| added != id);
-    first.added.extend(all()?.into_iter().filter(news));
-    write(disk, dir, &last, &first)
+    let new = |(id, _): &(PackId, u64)| root.added.iter().all(|(added, _)| added != id);
+    first.added.extend(all()?.into_iter().filter(new));
+    write(disk, dir, &last, &first).map(Some)
+}
+
+/// What came since `seen`, with nobody just about to append more.
+pub(crate) fn news(disk: &dyn Disk, dir: &Path, lock: &Path, seen: &Cursor) -> Result<News> {
+    let _turn = disk.lock(lock, true).map_err(Error::at(lock))?;
+    last_after(disk, dir, seen).map(|(_, news, _)| news)
+}
+
+/// Where the roots end that follow `seen`, what they bring, and whether there are more that cannot be
+/// followed.
+fn last_after(disk: &dyn Disk, dir: &Path, seen: &Cursor) -> Result<(Cursor, News, bool)> {
+    let mut last = *seen;
+    let mut news = News::default();
+    loop {
+        match step(disk, dir, &last)? {
+            Step::Root(root, after) => {
+                news.any = true;
+                news.drops |= !root.dropped.is_empty();
+                last = after;
+            }
+            Step::End => return Ok((last, news, false)),
+            Step::Broken(_) => {
+                let (any, drops) = (true, true);
+                return Ok((last, News { any, drops }, true));
+            }
+        }
+    }
 }
 
 /// Writes the root that follows `last`, in the place of what may be there.

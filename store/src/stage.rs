@@ -5,6 +5,7 @@
 //! kept: so a pointer that was printed keeps its content, and a retry need not send it again.
 
 mod packing;
+mod reliance;
 mod salvage;
 mod sealing;
 mod small;
@@ -19,13 +20,14 @@ use rayon::prelude::*;
 use crate::disk::Lock;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
-use crate::id::{ChunkId, LobId};
+use crate::id::{ChunkId, LobId, PackId};
 use crate::limits::{PACK_SOFT, READ_WINDOW, UNVERIFIED_MAX, WARM_PACKS};
 use crate::manifest::Manifest;
 use crate::pack::{PackWriter, Sealed};
 use crate::store::Store;
 
-pub(crate) use salvage::salvage_dead;
+use reliance::{Reliance, is_refused};
+pub(crate) use salvage::{salvage_dead, seen_by_all};
 use small::Small;
 
 /// What adding one lob did.
@@ -72,6 +74,11 @@ pub struct Writer<'s> {
     serial: u32,
     sealing: VecDeque<JoinHandle<Result<Sealed>>>,
     sealed: Vec<Sealed>,
+    /// Packs in their places that no root names yet, with their lengths.
+    moved: Vec<(PackId, u64)>,
+    reliance: Reliance,
+    /// Whether this moves what the store has: then it does not count that it is there.
+    moving: bool,
     /// Chunks in packs that are not visible yet.
     chunks: HashMap<ChunkId, Pending>,
     /// Lobs that are not visible yet.
@@ -101,6 +108,9 @@ impl<'s> Writer<'s> {
             serial: 0,
             sealing: VecDeque::new(),
             sealed: Vec::new(),
+            moved: Vec::new(),
+            reliance: Reliance::default(),
+            moving: false,
             chunks: HashMap::new(),
             lobs: HashSet::new(),
             small: Small::default(),
@@ -135,10 +145,29 @@ impl<'s> Writer<'s> {
         if self.failed {
             return Err(Error::WriterFailed);
         }
-        self.used = true;
-        let result = work(self);
+        let result = self.begin().and_then(|()| work(self));
         self.failed = matches!(&result, Err(e) if !is_harmless(e));
         result
+    }
+
+    /// Before the first look at what is there: the stage, so that nothing that this writer finds is
+    /// deleted while it needs it, and then what the store holds now.
+    fn begin(&mut self) -> Result<()> {
+        if self.used {
+            return Ok(());
+        }
+        self.used = true;
+        match self.stage() {
+            // Whoever adds only what is there need not write. Others hear of it when they do.
+            Err(error) if is_refused(&error) => {}
+            made => made.map(drop)?,
+        }
+        let _ = self.store.refresh()?;
+        self.reliance.since = self.store.view().cursor;
+        match &self.stage {
+            Some(stage) => stage.has_seen(self.store, self.reliance.since),
+            None => Ok(()),
+        }
     }
 
     /// Takes over a frame from another store. Its chunks are verified before they are written,
@@ -232,6 +261,29 @@ impl<'s> Writer<'s> {
             })
     }
 
+    /// Takes over a frame of a pack that is to go, although its chunks are visible there.
+    pub(crate) fn move_frame(&mut self, frame: Frame) -> Result<()> {
+        self.moving = true;
+        self.add_frame(frame)
+    }
+
+    /// Names a lob that is in the store and whose chunks were added, for a pack that is to go.
+    pub(crate) fn move_manifest(&mut self, manifest: &Manifest) -> Result<()> {
+        self.moving = true;
+        self.guarded(|writer| {
+            writer.write_received()?;
+            match writer.lobs.contains(&manifest.id) {
+                true => Ok(()),
+                false => writer.append_manifest(manifest),
+            }
+        })
+    }
+
+    /// Whether anything is in the stage.
+    fn has_written(&self) -> bool {
+        self.serial > 0 || self.small.has_written()
+    }
+
     /// Bytes added since the last sync.
     pub fn unsynced(&self) -> u64 {
         self.unsynced
@@ -239,7 +291,7 @@ impl<'s> Writer<'s> {
 
     /// Whether anything was added that is not visible yet.
     pub fn is_pending(&self) -> bool {
-        self.stage.is_some() || !self.received.is_empty() || !self.unverified.is_empty()
+        self.has_written() || !self.received.is_empty() || !self.unverified.is_empty()
     }
 
     /// Makes all that was added durable, save lobs of other stores that are not verified yet.
@@ -251,7 +303,7 @@ impl<'s> Writer<'s> {
             if let Some(pack) = &mut writer.pack {
                 pack.sync()?;
             }
-            if let Some(stage) = &writer.stage {
+            if let Some(stage) = writer.stage.as_ref().filter(|_| writer.has_written()) {
                 let disk = writer.store.disk();
                 disk.sync_dir(&stage.dir).map_err(Error::at(&stage.dir))?;
                 let above = writer.store.root().join("stage");
@@ -284,13 +336,13 @@ impl<'s> Writer<'s> {
 
     /// Runs a call after which something is promised of all that was added: so any error of it is
     /// final, and what the content relies on is made durable too.
-    fn lasting(&mut self, work: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+    fn lasting<T: Default>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if !self.used {
-            return Ok(());
+            return Ok(T::default());
         }
         let result = self.guarded(|writer| {
-            work(writer)?;
-            writer.store.settle()
+            let done = work(writer)?;
+            writer.store.settle().map(|()| done)
         });
         self.failed |= result.is_err();
         result
@@ -325,15 +377,8 @@ impl<'s> Writer<'s> {
     }
 
     fn has_chunk(&self, id: &ChunkId) -> Result<bool> {
-        if self.chunks.contains_key(id) {
-            return Ok(true);
-        }
-        Ok(self.store.view().find(self.store.packs(), id)?.is_some())
-    }
-
-    fn has_lob(&self, id: &LobId) -> Result<bool> {
-        if self.lobs.contains(id) {
-            return Ok(true);
+        if self.moving || self.chunks.contains_key(id) {
+            return Ok(self.chunks.contains_key(id));
         }
         Ok(self.store.view().find(self.store.packs(), id)?.is_some())
     }

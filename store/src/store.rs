@@ -3,6 +3,7 @@
 mod lookup;
 mod merge;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -14,7 +15,7 @@ use crate::limits::TAIL_PACKS_MAX;
 use crate::manifest::Manifest;
 use crate::pack::{self, Packs};
 use crate::read::Recent;
-use crate::roots::{self, Cursor, Root};
+use crate::roots::{self, Cursor, News, Root};
 use crate::stage::{self, Writer};
 use crate::view::{Ranges, View, is_absent};
 
@@ -233,23 +234,55 @@ impl Store {
         let Some(place) = self.need(id)? else {
             return Ok(None);
         };
-        self.read_any(id, &place, |place| {
+        let read = self.read_any(id, &place, |place| {
             let file = self.packs.file(&place.pack)?;
             let path = self.packs.path(&place.pack);
             pack::read_manifest(file.as_ref(), &path, &place.entry)
-        })
-        .map(Some)
+        });
+        match read {
+            // It was pruned since the view was loaded that said where it is.
+            Err(Error::NoPack(_)) if self.view().find(&self.packs, id)?.is_none() => Ok(None),
+            read => read.map(Some),
+        }
     }
 
     /// Calls `each` for every lob in the store, in no order, each once.
     pub fn each_lob(&self, each: &mut dyn FnMut(LobInfo) -> Result<()>) -> Result<()> {
+        let _ = self.refresh()?;
         // Lookups tell which of several places counts.
         let _ = self.distrust(Kind::Lob)?;
         let view = self.view();
-        for pack in view.packs() {
+        let absent = self.each_lob_of(&view, &HashSet::new(), each)?;
+        // What was in packs that have gone since may be in new ones.
+        if !absent.is_empty() && self.refresh()? {
+            let seen: HashSet<_> = view.packs().filter(|id| !absent.contains(id)).collect();
+            let _ = self.each_lob_of(&self.view(), &seen, &mut |lob| {
+                let before = view.find(&self.packs, &lob.id)?;
+                match before.is_none_or(|place| absent.contains(&place.pack)) {
+                    true => each(lob),
+                    false => Ok(()),
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Calls `each` for the lobs of a view, save those of some packs. Returns the packs that are not
+    /// there.
+    fn each_lob_of(
+        &self,
+        view: &View,
+        save: &HashSet<PackId>,
+        each: &mut dyn FnMut(LobInfo) -> Result<()>,
+    ) -> Result<HashSet<PackId>> {
+        let mut absent = HashSet::new();
+        for pack in view.packs().filter(|pack| !save.contains(pack)) {
             let table = match self.packs.table(&pack) {
                 Ok(table) => table,
-                Err(e) if is_absent(&e) => continue,
+                Err(e) if is_absent(&e) => {
+                    let _ = absent.insert(pack);
+                    continue;
+                }
                 Err(e) => return Err(e),
             };
             for n in 0..table.lob_count() {
@@ -264,7 +297,7 @@ impl Store {
                 }
             }
         }
-        Ok(())
+        Ok(absent)
     }
 
     /// Starts writing: a stage of its own under a kernel lock. Many writers may be active at once.
@@ -284,7 +317,8 @@ impl Store {
     /// are visible only because the roots are broken, these are made whole.
     pub(crate) fn settle(&self) -> Result<()> {
         if self.view().broken.is_some() {
-            self.publish_root(Vec::new())?;
+            let cursor = self.view().cursor;
+            let _ = self.publish_root(&Root::default(), &cursor, &mut |_| Ok(true))?;
         }
         let seen = self.view().cursor.seq;
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
@@ -302,23 +336,34 @@ impl Store {
         Ok(())
     }
 
-    /// Makes packs that are in place visible, and keeps the index short.
-    pub(crate) fn publish_root(&self, added: Vec<(PackId, u64)>) -> Result<()> {
+    /// What the roots bring that come after `seen`.
+    pub(crate) fn news(&self, seen: &Cursor) -> Result<News> {
+        let lock = self.root.join("state/roots.lock");
+        roots::news(self.disk.as_ref(), &self.root.join("roots"), &lock, seen)
+    }
+
+    /// Makes packs that are in place visible, or takes packs out of the store, and keeps the index
+    /// short. Nothing is done, and `None` is returned, where `agree` says no to what came after
+    /// `seen`. A root that says nothing is not written.
+    pub(crate) fn publish_root(
+        &self,
+        root: &Root,
+        seen: &Cursor,
+        agree: &mut dyn FnMut(News) -> Result<bool>,
+    ) -> Result<Option<Cursor>> {
         let dir = self.root.join("roots");
         let lock = self.root.join("state/roots.lock");
-        let root = Root {
-            added,
-            dropped: Vec::new(),
-        };
         let packs = self.root.join("packs");
         let all = || {
             self.disk.sync_dir(&packs).map_err(Error::at(&packs))?;
             self.packs.on_disk()
         };
         let disk = self.disk.as_ref();
-        let last = roots::append(disk, &dir, &lock, &self.view().cursor, &root, &all)?;
+        let Some(last) = roots::append(disk, &dir, &lock, seen, root, &all, agree)? else {
+            return Ok(None);
+        };
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(durable) = durable.as_mut() {
+        if let Some(durable) = durable.as_mut().filter(|_| !root.says_nothing()) {
             *durable = (*durable).max(last.seq);
         }
         drop(durable);
@@ -327,7 +372,7 @@ impl Store {
             // What was to be done is done, and durable; the next one to publish tries again.
             let _ = self.merge_index();
         }
-        Ok(())
+        Ok(Some(last))
     }
 }
 

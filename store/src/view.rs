@@ -73,7 +73,7 @@ impl Listed for LobId {
 }
 
 /// The index runs, and the packs that came after them.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct View {
     pub(crate) runs: Vec<Arc<Run>>,
     /// Runs that were damaged when last looked at, and that count only when they hold now.
@@ -82,6 +82,8 @@ pub(crate) struct View {
     pub(crate) tail: Vec<(PackId, Arc<Table>)>,
     /// Packs that a root took out of the store again.
     pub(crate) dropped: HashSet<PackId>,
+    /// No root after this one drops any.
+    pub(crate) last_drop: u64,
     /// Packs that a root names and that are not there.
     pub(crate) absent: Vec<PackId>,
     /// Where the sequence of roots stood.
@@ -113,6 +115,12 @@ impl View {
                 .iter()
                 .flat_map(|run| run.dropped.iter().copied())
                 .collect(),
+            last_drop: runs
+                .iter()
+                .filter(|run| !run.dropped.is_empty())
+                .map(|run| run.to.seq)
+                .max()
+                .unwrap_or_default(),
             runs,
             distrusted,
             ..View::default()
@@ -153,6 +161,7 @@ impl View {
             self.tail.retain(|(id, _)| !gone.contains(id));
             self.absent.retain(|id| !gone.contains(id));
             self.dropped.extend(gone);
+            self.last_drop = self.cursor.seq + 1;
         }
         for (id, _) in root.added {
             // Whoever mends the roots may name a pack whose writer is about to do so.
@@ -181,6 +190,16 @@ impl View {
             Err(e) => return Err(e),
         }
         Ok(())
+    }
+
+    /// This view with these packs too, whatever it says of them.
+    pub(crate) fn with(&self, packs: Vec<(PackId, Arc<Table>)>) -> View {
+        let mut view = self.clone();
+        for (id, _) in &packs {
+            let _ = view.dropped.remove(id);
+        }
+        view.tail.extend(packs);
+        view
     }
 
     /// A place of what has this id: the newest, for what was written last is asked for most.
@@ -301,7 +320,9 @@ mod tests {
         let root = Root { added, dropped };
         let start = Cursor::default();
         let all = || panic!("nothing is lost");
-        roots::append(&OsDisk, &roots, &lock, &start, &root, &all).expect("appends");
+        let mut agree = |_| Ok(true);
+        let done = roots::append(&OsDisk, &roots, &lock, &start, &root, &all, &mut agree);
+        assert!(done.expect("appends").is_some());
     }
 
     /// A store, its first pack with its length, and the lob in it.

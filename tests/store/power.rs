@@ -52,6 +52,16 @@ fn p2_merges_of_the_index() {
 }
 
 #[test]
+fn p7_pruning() {
+    survives(runs::prune, 4, 1000, 500);
+}
+
+#[test]
+fn p7_pruning_under_a_writer() {
+    survives(runs::prune_under_a_writer, 4, 1000, 500);
+}
+
+#[test]
 fn p1_receiving() {
     survives(runs::receive, 30, 300, 500);
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use lob_store::disk::SimDisk;
 use lob_store::{LobId, Result, Store};
@@ -21,6 +22,9 @@ pub const ALL: &[(&str, Run)] = &[
     ("two writers", two_writers),
     ("merge the index", merge_index),
     ("receive", receive),
+    ("prune", prune),
+    ("prune in steps", prune_in_steps),
+    ("prune under a writer", prune_under_a_writer),
 ];
 
 /// Makes a store.
@@ -105,6 +109,103 @@ pub fn merge_index(disk: &SimDisk, witness: &mut Witness) -> Result<()> {
         witness.durable(disk);
     }
     writer.finish()
+}
+
+/// Everything that was stored until now and is not in `kept` goes.
+fn prune_all_but(disk: &SimDisk, witness: &mut Witness, kept: &[&[u8]]) -> Result<()> {
+    let store = witness.open(disk)?;
+    let young = UNIX_EPOCH + Duration::from_secs(1);
+    let mut prune = store.prune(young)?.expect("the only one");
+    prune.set_step(1);
+    for content in kept {
+        prune.keep(&LobId::of(content))?;
+    }
+    prune.plan()?.run(&())?;
+    Ok(())
+}
+
+/// Packs that are dead, that live in part and that live as a whole; and the same again when some of
+/// it was stored anew.
+pub fn prune(disk: &SimDisk, witness: &mut Witness) -> Result<()> {
+    let store = witness.open(disk)?;
+    let contents: Vec<_> = (0..6).map(|n| noise(n, 500)).collect();
+    let long = long(1);
+    for pair in contents.chunks(2) {
+        let mut writer = store.writer()?;
+        for content in pair {
+            witness.add(disk, &mut writer, content)?;
+        }
+        writer.finish()?;
+    }
+    let mut writer = store.writer()?;
+    writer.set_pack_soft(60_000);
+    witness.add(disk, &mut writer, &long)?;
+    writer.finish()?;
+    witness.durable(disk);
+    for dead in [0, 1, 2] {
+        witness.release(disk, &contents[dead]);
+    }
+    let kept = [&contents[3], &contents[4], &contents[5], &long];
+    prune_all_but(disk, witness, &kept.map(Vec::as_slice))?;
+    let store = witness.open(disk)?;
+    let mut writer = store.writer()?;
+    witness.add(disk, &mut writer, &contents[0])?;
+    writer.finish()?;
+    witness.durable(disk);
+    for dead in [&contents[4], &long] {
+        witness.release(disk, dead);
+    }
+    let kept = [&contents[0], &contents[3], &contents[5]];
+    prune_all_but(disk, witness, &kept.map(Vec::as_slice))
+}
+
+/// A lob that nobody needs goes later than the pack that its chunks have come into.
+pub fn prune_in_steps(disk: &SimDisk, witness: &mut Witness) -> Result<()> {
+    let store = witness.open(disk)?;
+    let shared = long(1);
+    let longer = [shared.as_slice(), &noise(4, 20_000)].concat();
+    let (one, two, waste) = (noise(1, 9000), noise(2, 9000), noise(3, 80_000));
+    for contents in [&[&shared, &one, &waste][..], &[&longer, &two]] {
+        let mut writer = store.writer()?;
+        for content in contents {
+            witness.add(disk, &mut writer, content)?;
+        }
+        writer.finish()?;
+    }
+    witness.durable(disk);
+    witness.release(disk, &waste);
+    let kept = [&shared, &longer, &one, &two];
+    prune_all_but(disk, witness, &kept.map(Vec::as_slice))?;
+    for content in [&shared, &longer] {
+        witness.release(disk, content);
+    }
+    prune_all_but(disk, witness, &[&one, &two])
+}
+
+/// A writer finds what it is to store in packs that go before it is done: lobs, and chunks of lobs.
+pub fn prune_under_a_writer(disk: &SimDisk, witness: &mut Witness) -> Result<()> {
+    let store = witness.open(disk)?;
+    let (old, new) = (long(1), [long(1), noise(9, 40_000)].concat());
+    let (whole, again) = (noise(2, 700), noise(3, 700));
+    for content in [&old, &whole, &again] {
+        let mut writer = store.writer()?;
+        witness.add(disk, &mut writer, content)?;
+        writer.finish()?;
+    }
+    witness.durable(disk);
+    let mut writer = store.writer()?;
+    witness.add(disk, &mut writer, b"something else")?;
+    for content in [&old, &whole, &again] {
+        witness.release(disk, content);
+    }
+    disk.set_clock(100);
+    witness.add(disk, &mut writer, &whole)?;
+    prune_all_but(disk, witness, &[])?;
+    witness.add(disk, &mut writer, &new)?;
+    witness.add(disk, &mut writer, &again)?;
+    writer.finish()?;
+    witness.durable(disk);
+    Ok(())
 }
 
 /// Lobs of another store, one of which is a list of chunks that has to be verified.

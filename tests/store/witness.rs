@@ -27,6 +27,8 @@ pub struct Witness {
     /// Promises, each with the number of changes that were done when it was given.
     kept: Vec<(usize, Against, LobId)>,
     created: Option<(usize, StoreId)>,
+    /// What may go from so many changes on.
+    released: Vec<(usize, LobId)>,
     pending: Vec<LobId>,
 }
 
@@ -72,6 +74,11 @@ impl Witness {
         self.kept.extend(told);
     }
 
+    /// Nobody needs this content any longer. Whoever adds it again is promised it again.
+    pub fn release(&mut self, disk: &SimDisk, content: &[u8]) {
+        self.released.push((disk.changes(), LobId::of(content)));
+    }
+
     /// How many contents there are.
     pub fn count(&self) -> usize {
         self.contents.len()
@@ -79,7 +86,13 @@ impl Witness {
 
     /// What must be there after `at` changes.
     fn due(&self, at: usize, against: Against) -> Vec<LobId> {
-        let due = |(when, what, _): &&(usize, Against, LobId)| *when <= at && *what >= against;
+        let released = |id: &LobId, since: usize| {
+            let mut later = self.released.iter();
+            later.any(|(when, released)| released == id && (since..=at).contains(when))
+        };
+        let due = |(when, what, id): &&(usize, Against, LobId)| {
+            *when <= at && *what >= against && !released(id, *when)
+        };
         let mut ids: Vec<_> = self.kept.iter().filter(due).map(|(.., id)| *id).collect();
         ids.sort();
         ids.dedup();

@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::{Disk, DiskFile, Entry, Lock, Map, lock, named};
 
@@ -75,6 +76,15 @@ impl Disk for OsDisk {
         }
     }
 
+    fn modified(&self, path: &Path) -> io::Result<SystemTime> {
+        let found = fs::metadata(path).and_then(|found| found.modified());
+        found.map_err(named(path))
+    }
+
+    fn touch(&self, path: &Path) -> io::Result<()> {
+        set_modified_now(path).map_err(named(path))
+    }
+
     fn lock(&self, path: &Path, wait: bool) -> io::Result<Option<Lock>> {
         lock::lock_file(path, wait).map_err(named(path))
     }
@@ -128,6 +138,24 @@ impl DiskFile for OsFile {
         // A hint: the system may do with it what it likes.
         let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
     }
+}
+
+/// The right to write is enough on Unix, where it need not be the owner's.
+#[cfg(unix)]
+fn set_modified_now(path: &Path) -> io::Result<()> {
+    use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
+    let at = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
+    let times = Timestamps {
+        last_access: at(UTIME_OMIT),
+        last_modification: at(UTIME_NOW),
+    };
+    Ok(utimensat(CWD, path, &times, AtFlags::empty())?)
+}
+
+#[cfg(not(unix))]
+fn set_modified_now(path: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    file.set_modified(SystemTime::now())
 }
 
 /// Shortens a file to `len` bytes, through a handle of its own: the right to append does not include

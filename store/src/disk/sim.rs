@@ -18,6 +18,7 @@ mod tests;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use crash::Crash;
 pub use ops::Ops;
@@ -118,6 +119,11 @@ impl SimDisk {
     /// Limits the bytes in all files together. An append beyond it writes what there is room for.
     pub fn set_capacity(&self, capacity: Option<u64>) {
         self.machine().faults.capacity = capacity;
+    }
+
+    /// Sets the clock, in seconds since 1970. It stands still by itself, and begins at 0.
+    pub fn set_clock(&self, seconds: u64) {
+        self.machine().clock = seconds;
     }
 
     /// How many faults really happened: errors, skipped syncs and appends without room. A test that
@@ -296,6 +302,23 @@ impl Disk for SimDisk {
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(error),
             }
+        })
+    }
+
+    fn modified(&self, path: &Path) -> io::Result<SystemTime> {
+        self.run(path, |machine| {
+            machine.read()?;
+            let inode = machine.now.find(path)?;
+            let time = machine.times.get(&inode).copied().unwrap_or_default();
+            Ok(UNIX_EPOCH + Duration::from_secs(time))
+        })
+    }
+
+    fn touch(&self, path: &Path) -> io::Result<()> {
+        self.run(path, |machine| {
+            let inode = machine.now.find(path)?;
+            machine.times.insert(inode, machine.clock);
+            Ok(())
         })
     }
 

@@ -69,11 +69,11 @@ struct Numbering {
 }
 
 impl Numbering {
-    fn new(sources: &[&dyn Source], dropped: &BTreeSet<PackId>) -> Numbering {
+    fn new(sources: &[&dyn Source], gone: &Gone) -> Numbering {
         let mut numbers = HashMap::new();
         let mut packs = Vec::new();
         let mut number = |id: &PackId| {
-            (!dropped.contains(id)).then(|| {
+            (!gone.holds(id)).then(|| {
                 *numbers.entry(*id).or_insert_with(|| {
                     packs.push(*id);
                     packs.len() as u32 - 1
@@ -105,6 +105,21 @@ impl Numbering {
     }
 }
 
+/// Packs that are left out of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Gone {
+    /// The run says of these that they were dropped.
+    pub(crate) dropped: BTreeSet<PackId>,
+    /// Of these nothing need be said any longer.
+    pub(crate) forgotten: BTreeSet<PackId>,
+}
+
+impl Gone {
+    fn holds(&self, id: &PackId) -> bool {
+        self.dropped.contains(id) || self.forgotten.contains(id)
+    }
+}
+
 /// Writes the run over the roots `from + 1 ..= to.seq` as `path`, by way of `temporary`, of which
 /// nothing stays where that fails. What was dropped is left out of the entries, and is known to be
 /// dropped to whoever reads the run. Sources must hold: nobody could tell later that they did not.
@@ -114,13 +129,13 @@ pub(crate) fn build(
     path: &Path,
     range: (u64, Cursor),
     sources: &[&dyn Source],
-    dropped: &BTreeSet<PackId>,
+    gone: &Gone,
 ) -> Result<()> {
     if disk.len(temporary).map_err(Error::at(temporary))?.is_some() {
         disk.remove(temporary).map_err(Error::at(temporary))?;
     }
     let file = disk.create(temporary).map_err(Error::at(temporary))?;
-    let written = write_run(file.as_ref(), range, sources, dropped)
+    let written = write_run(file.as_ref(), range, sources, gone)
         .map_err(Error::at(temporary))
         .and_then(|()| {
             disk::publish(disk, file.as_ref(), temporary, path).map_err(Error::at(path))
@@ -136,9 +151,9 @@ fn write_run(
     file: &dyn DiskFile,
     (from, to): (u64, Cursor),
     sources: &[&dyn Source],
-    dropped: &BTreeSet<PackId>,
+    gone: &Gone,
 ) -> std::io::Result<()> {
-    let numbering = Numbering::new(sources, dropped);
+    let numbering = Numbering::new(sources, gone);
     let counts = [Kind::Chunk, Kind::Lob].map(|kind| numbering.count(sources, kind));
     let bits = counts.map(|n| (n / BUCKET as u64).checked_ilog2().unwrap_or(0).min(24));
     let mut head = Vec::with_capacity(HEADER + numbering.packs.len() * 32);
@@ -146,7 +161,7 @@ fn write_run(
     head.extend_from_slice(&VERSION.to_le_bytes());
     head.extend_from_slice(&bits.map(|b| b as u8));
     head.extend_from_slice(&(numbering.packs.len() as u32).to_le_bytes());
-    head.extend_from_slice(&(dropped.len() as u32).to_le_bytes());
+    head.extend_from_slice(&(gone.dropped.len() as u32).to_le_bytes());
     head.extend_from_slice(&[0; 4]);
     head.extend_from_slice(&from.to_le_bytes());
     head.extend_from_slice(&to.seq.to_le_bytes());
@@ -154,7 +169,7 @@ fn write_run(
     head.extend_from_slice(&counts[0].to_le_bytes());
     head.extend_from_slice(&counts[1].to_le_bytes());
     head.extend_from_slice(&[0; 8]);
-    for id in numbering.packs.iter().chain(dropped) {
+    for id in numbering.packs.iter().chain(&gone.dropped) {
         head.extend_from_slice(id.as_bytes());
     }
     let hash = blake3::hash(&head);

@@ -1,6 +1,5 @@
 //! A run of made-up entries, so that a bench can measure lookups among 100 million chunks.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::disk::OsDisk;
@@ -8,7 +7,7 @@ use crate::error::Result;
 use crate::id::PackId;
 use crate::roots::Cursor;
 
-use super::merge::{Source, build};
+use super::merge::{Gone, Source, build};
 use super::run::{Kind, Run};
 
 /// Entries at even distances, each off by a fixed pseudo-random amount.
@@ -56,14 +55,8 @@ impl Simulated {
         };
         let temporary = path.with_extension("new");
         let source = Made { chunks };
-        build(
-            &OsDisk,
-            &temporary,
-            path,
-            (0, to),
-            &[&source],
-            &BTreeSet::new(),
-        )?;
+        let gone = Gone::default();
+        build(&OsDisk, &temporary, path, (0, to), &[&source], &gone)?;
         Ok(Simulated {
             run: Run::open(&OsDisk, path)?,
             chunks,

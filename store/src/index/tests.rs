@@ -1,6 +1,5 @@
 //! The run in docs/format.md is what this program writes, and reads.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::*;
@@ -40,15 +39,8 @@ fn the_run_of_the_page_is_what_is_written() {
     let path = dir.path().join(run_name(0, 1));
     let source = (PackId::of(&pack), Arc::new(table));
     let temporary = dir.path().join("new");
-    build(
-        &OsDisk,
-        &temporary,
-        &path,
-        (0, to),
-        &[&source],
-        &BTreeSet::new(),
-    )
-    .expect("writes");
+    let gone = Gone::default();
+    build(&OsDisk, &temporary, &path, (0, to), &[&source], &gone).expect("writes");
     let written = OsDisk.map(&path).expect("maps");
     assert_eq!(written[..], example("run")[..]);
     let run = Run::open(&OsDisk, &path).expect("opens");

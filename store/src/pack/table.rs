@@ -323,6 +323,24 @@ impl Table {
             && reserved == [0; 4]
     }
 
+    /// Its own length in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether a pack of `len` bytes is nothing but the records that this table lists, and the table
+    /// nothing but what this program knows.
+    pub(crate) fn is_all_of(&self, len: u64) -> bool {
+        let sections = [&self.frames, &self.bases, &self.chunks, &self.lobs];
+        let lists: usize = sections.iter().map(|section| 16 + section.len()).sum();
+        let frames = (0..self.frame_count()).filter_map(|n| self.frame(n));
+        let frames = frames.map(|frame| u64::from(frame.head) + u64::from(frame.stored));
+        let lobs = (0..self.lob_count()).map(|n| u64::from(self.lob(n).len));
+        let records = frames.sum::<u64>() + lobs.sum::<u64>();
+        let table = 32 + lists + ID_LEN;
+        self.len() == table && len == PACK_HEADER as u64 + records + table as u64 + 24
+    }
+
     /// The first byte behind all records that it lists.
     pub(crate) fn records_end(&self) -> u64 {
         let frames = (0..self.frame_count()).filter_map(|n| self.frame(n));

@@ -7,8 +7,10 @@ use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::limits::DELTA_DEPTH_MAX;
 use crate::pack::{self, Record};
+use crate::roots::{Cursor, Root};
 use crate::store::Store;
 
+use super::reliance::Lost;
 use super::{Stage, Writer};
 
 /// Held for a moment while stages are made, looked for and removed: so that a stage that is being
@@ -39,6 +41,36 @@ pub(super) fn create(store: &Store) -> Result<Stage> {
         lock_path,
         _lock: lock,
     })
+}
+
+const SEEN: &str = "seen-";
+
+impl Stage {
+    /// Notes up to which root this writer has seen what was dropped: files that later roots drop stay
+    /// until the stage is gone.
+    pub(super) fn has_seen(&self, store: &Store, cursor: Cursor) -> Result<()> {
+        let path = self.dir.join(format!("{SEEN}{:016x}", cursor.seq));
+        let created = store.disk().create(&path).map_err(Error::at(&path));
+        created.map(drop)
+    }
+}
+
+/// The least that a writer with a stage has seen of the roots; `None` where there is no stage. A
+/// stage that is being made, or was by an older lob, has seen nothing.
+pub(crate) fn seen_by_all(store: &Store) -> Result<Option<u64>> {
+    let disk = store.disk().as_ref();
+    let above = store.root().join("stage");
+    let list = |dir: &Path| disk::entries(disk, dir).map_err(Error::at(dir));
+    let _turn = turn(store)?;
+    let mut least = None;
+    for stage in list(&above)?.iter().filter(|entry| entry.is_dir) {
+        let inside = list(&above.join(&stage.name))?;
+        let seen = |name: &str| u64::from_str_radix(name.strip_prefix(SEEN)?, 16).ok();
+        let seen = inside.iter().filter_map(|entry| seen(entry.name.to_str()?));
+        let seen = seen.max().unwrap_or_default();
+        least = Some(least.map_or(seen, |least: u64| least.min(seen)));
+    }
+    Ok(least)
 }
 
 /// Removes a stage whose lock the caller holds.
@@ -121,7 +153,49 @@ fn adopt_moved(store: &Store, dir: &Path) -> Result<()> {
     }
     let packs = store.root().join("packs");
     store.disk().sync_dir(&packs).map_err(Error::at(&packs))?;
-    store.publish_root(moved)
+    let root = Root {
+        added: moved,
+        dropped: Vec::new(),
+    };
+    loop {
+        let cursor = store.view().cursor;
+        let mut lost = Lost::new(
+            store,
+            &root.added.iter().map(|(id, _)| *id).collect::<Vec<_>>(),
+        )?;
+        if lost.is_possible() {
+            let looked = root
+                .added
+                .iter()
+                .try_for_each(|(id, _)| lost.look_behind_pack(id));
+            passing(looked)?;
+            passing(lost.bring_back())?;
+        }
+        let agreed = store.publish_root(&root, &cursor, &mut |news| Ok(!news.drops))?;
+        if agreed.is_some() {
+            return Ok(());
+        }
+        let _ = store.refresh()?;
+    }
+}
+
+/// What is lost for good must not keep the rest from being taken in.
+fn passing(done: Result<()>) -> Result<()> {
+    match done {
+        Err(Error::NoChunk(_) | Error::NoLob(_) | Error::Damaged { .. }) => Ok(()),
+        done => done,
+    }
+}
+
+/// Brings back what a salvaged lob or frame needs of packs that were dropped before its writer died.
+fn bring_back(store: &Store, look: impl FnOnce(&mut Lost<'_>) -> Result<()>) -> Result<()> {
+    let _ = store.refresh()?;
+    let mut lost = Lost::new(store, &[])?;
+    if !lost.is_possible() {
+        return Ok(());
+    }
+    passing(look(&mut lost))?;
+    passing(lost.bring_back())
 }
 
 /// Adds what is whole in a dead stage to the store: every chunk that hashes to its id, and every
@@ -191,6 +265,7 @@ fn take_over(store: &Store, dir: &Path, writer: &mut Writer<'_>) -> Result<()> {
     }
     for manifest in manifests {
         // The id of a lob of one chunk is that of its chunk, which has been verified.
+        bring_back(store, |lost| lost.look_behind(&manifest))?;
         let verified = match manifest.single() {
             Some(_) => Ok(0),
             None => store.write_manifest(&manifest, &mut std::io::sink(), &()),
@@ -230,7 +305,16 @@ fn each_record(
 
 /// Takes over a frame unless a chunk of it is damaged, as the last one before a cut may be.
 fn keep_whole(store: &Store, writer: &mut Writer<'_>, frame: Frame) -> Result<()> {
-    match store.verify_frame(&frame) {
+    let mut verified = store.verify_frame(&frame);
+    if matches!(verified, Err(Error::NoChunk(_))) {
+        let look = |lost: &mut Lost<'_>| {
+            let mut bases = frame.bases.iter();
+            bases.try_for_each(|base| lost.look_for_chunk(base, 0))
+        };
+        bring_back(store, look)?;
+        verified = store.verify_frame(&frame);
+    }
+    match verified {
         Ok(()) => writer.add_frame(frame),
         Err(Error::Damaged { .. } | Error::NoChunk(_)) => Ok(()),
         Err(e) => Err(e),

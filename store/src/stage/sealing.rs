@@ -4,9 +4,12 @@ use std::path::PathBuf;
 
 use crate::disk;
 use crate::error::{Error, Result};
+use crate::id::PackId;
 use crate::limits::PUBLISH_BATCH;
 use crate::pack::{PackWriter, Sealed};
+use crate::roots::{Cursor, News, Root};
 
+use super::reliance::is_refused;
 use super::{SEALING_MAX, Writer};
 
 impl Writer<'_> {
@@ -59,8 +62,68 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Packs, then tables, then the root (P4).
-    pub(super) fn publish_sealed(&mut self) -> Result<()> {
+    /// Packs, then tables, then the root (P4). No lob gets its name here that lacks anything: where
+    /// roots dropped packs since this writer first looked, what it relied on is looked at again, and
+    /// brought back where it is gone.
+    fn publish_sealed(&mut self) -> Result<()> {
+        self.move_sealed()?;
+        if self.moved.is_empty() && self.reliance.is_empty() {
+            return Ok(());
+        }
+        while !self.publish_root(Vec::new(), &mut |news| Ok(!news.drops))? {
+            self.restore()?;
+        }
+        Ok(())
+    }
+
+    /// Makes all that was moved visible in the place of these packs, which go, with one root. Does
+    /// neither, and returns `false`, where `agree` says no to what came after `since`; to be called
+    /// again then.
+    pub(crate) fn publish_in_place_of(
+        &mut self,
+        dropped: Vec<PackId>,
+        since: &Cursor,
+        agree: &mut dyn FnMut(News) -> Result<bool>,
+    ) -> Result<bool> {
+        self.begin()?;
+        self.lasting(|writer| {
+            writer.write_received()?;
+            writer.seal()?;
+            writer.join_sealing(0)?;
+            writer.move_sealed()?;
+            writer.reliance.since = *since;
+            writer.publish_root(dropped, agree)
+        })
+    }
+
+    /// Gives the packs in their place their root, unless `agree` says no.
+    fn publish_root(
+        &mut self,
+        dropped: Vec<PackId>,
+        agree: &mut dyn FnMut(News) -> Result<bool>,
+    ) -> Result<bool> {
+        let root = Root {
+            added: self.moved.clone(),
+            dropped,
+        };
+        let since = self.reliance.since;
+        let done = match self.store.publish_root(&root, &since, agree) {
+            // Nobody who could not write here could drop anything either, or he is not this user.
+            Err(error) if root.says_nothing() && is_refused(&error) => Some(since),
+            done => done?,
+        };
+        let Some(cursor) = done else {
+            return Ok(false);
+        };
+        self.moved.clear();
+        self.reliance.settled(cursor);
+        let last = self.serial - (self.sealing.len() + usize::from(self.pack.is_some())) as u32;
+        self.chunks.retain(|_, pending| pending.pack > last);
+        Ok(true)
+    }
+
+    /// Puts sealed packs in their places, where they count once a root names them.
+    fn move_sealed(&mut self) -> Result<()> {
         let sealed = std::mem::take(&mut self.sealed);
         if sealed.is_empty() {
             return Ok(());
@@ -77,10 +140,7 @@ impl Writer<'_> {
             .collect();
         let dir = self.store.root().join("packs");
         disk::publish_all(self.store.disk().as_ref(), &borrowed).map_err(Error::at(&dir))?;
-        self.store
-            .publish_root(sealed.iter().map(|s| (s.id, s.len)).collect())?;
-        let last = self.serial - (self.sealing.len() + usize::from(self.pack.is_some())) as u32;
-        self.chunks.retain(|_, pending| pending.pack > last);
+        self.moved.extend(sealed.iter().map(|s| (s.id, s.len)));
         Ok(())
     }
 }

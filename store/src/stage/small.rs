@@ -51,6 +51,10 @@ impl Batch {
 }
 
 impl Small {
+    pub(super) fn has_written(&self) -> bool {
+        self.journals > 0
+    }
+
     /// Hands the journal to the system.
     pub(super) fn flush(&mut self) -> Result<()> {
         self.journal.as_mut().map_or(Ok(()), Journal::flush)

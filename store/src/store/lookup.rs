@@ -67,7 +67,7 @@ impl Store {
     /// Goes on without the runs of the index that do not hold, which may hide what is there: their
     /// packs are looked into one by one. Rebuilds them where it can. Returns whether there are any.
     /// Each run is read the first time, and that it holds is remembered.
-    pub(super) fn distrust(&self, kind: Kind) -> Result<bool> {
+    pub(crate) fn distrust(&self, kind: Kind) -> Result<bool> {
         let mut any = false;
         loop {
             let view = self.view();

@@ -1,9 +1,11 @@
 //! Keeping the index short: many small runs and tables become few large runs.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::index::{self, Kind, Source};
+use crate::id::PackId;
+use crate::index::{self, Gone, Kind, Run, Source};
 use crate::limits::TAIL_PACKS_MAX;
 use crate::view::View;
 
@@ -39,13 +41,18 @@ impl Store {
         let tables = view.tail.iter().map(|table| table as &dyn Source);
         let sources: Vec<_> = runs.chain(tables).collect();
         let said: HashSet<_> = kept.iter().flat_map(|run| &run.dropped).collect();
-        let news = view.dropped.iter().filter(|id| !said.contains(id));
-        let dropped: BTreeSet<_> = news.copied().collect();
+        let forgotten = self.forgotten(&view, kept)?;
+        let news = view.dropped.iter();
+        let news = news.filter(|id| !said.contains(id) && !forgotten.contains(id));
+        let gone = Gone {
+            dropped: news.copied().collect(),
+            forgotten,
+        };
         let from = kept.last().map_or(0, |run| run.to.seq);
         let (dir, to) = (self.root.join("index"), view.cursor);
         let path = dir.join(index::run_name(from, to.seq));
         let temporary = dir.join("new");
-        index::build(disk, &temporary, &path, (from, to), &sources, &dropped)?;
+        index::build(disk, &temporary, &path, (from, to), &sources, &gone)?;
         // What it covers, whether it was good, damaged or left by somebody who was killed.
         for (first, last) in index::ranges(disk, &dir)? {
             if first >= from && last <= to.seq && (first, last) != (from, to.seq) {
@@ -54,6 +61,30 @@ impl Store {
             }
         }
         self.reload(&view.distrusted)
+    }
+}
+
+impl Store {
+    /// Dropped packs of which no run needs to say so any longer: their files are gone for good, and
+    /// no run that stays lists them. So what was dropped once costs nothing in the end, and a pack
+    /// whose file is still there is never taken for one of which nobody has heard.
+    fn forgotten(&self, view: &View, kept: &[Arc<Run>]) -> Result<BTreeSet<PackId>> {
+        if view.dropped.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        // Files that were removed by somebody who was killed before he made that durable.
+        let dir = self.root.join("packs");
+        self.disk.sync_dir(&dir).map_err(Error::at(&dir))?;
+        let there: HashSet<_> = self
+            .packs
+            .on_disk()?
+            .into_iter()
+            .map(|(id, _)| id)
+            .collect();
+        let listed: HashSet<_> = kept.iter().flat_map(|run| &run.packs).collect();
+        let gone = view.dropped.iter();
+        let gone = gone.filter(|id| !there.contains(id) && !listed.contains(id));
+        Ok(gone.copied().collect())
     }
 }
 

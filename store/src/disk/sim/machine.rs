@@ -1,6 +1,6 @@
 //! The inside of a simulated disk, under one mutex.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -20,6 +20,10 @@ pub(super) struct Machine {
     pub(super) faults: Faults,
     pub(super) ops: Ops,
     pub(super) locked: HashSet<Inode>,
+    /// The time, in seconds since 1970: it stands still unless a test moves it.
+    pub(super) clock: u64,
+    /// When files were made or touched; all others at the beginning of time.
+    pub(super) times: HashMap<Inode, u64>,
 }
 
 impl Machine {
@@ -73,7 +77,9 @@ impl Machine {
             Op::Create(dir, name.clone()),
             format!("create {}", path.display()),
         )?;
-        self.now.child(dir, &name)
+        let inode = self.now.child(dir, &name)?;
+        self.times.insert(inode, self.clock);
+        Ok(inode)
     }
 
     /// The directory and name of what is there to be renamed or removed.

@@ -1,0 +1,290 @@
+//! Marks: a bit for each chunk and each lob of every pack, set for what is to stay.
+//!
+//! What is in several packs counts where a lookup finds it; other copies stay without a mark.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::error::{Error, Result};
+use crate::id::{ChunkId, LobId, PackId};
+use crate::index::Kind;
+use crate::pack::Table;
+use crate::reach::Reach;
+use crate::store::Store;
+use crate::view::{Place, View, is_absent};
+
+use super::bits::Bits;
+
+/// A pack and what of it is to stay.
+#[derive(Debug)]
+pub(super) struct Marked {
+    pub(super) id: PackId,
+    /// Bytes of its files.
+    pub(super) len: u64,
+    /// When it was last written to or touched.
+    modified: SystemTime,
+    /// Whether it is young.
+    pub(super) young: bool,
+    /// Whether it stays as it is, with all that its lobs need: it is young, or holds things that
+    /// this program does not know.
+    pub(super) stays: bool,
+    /// Whether it was dropped by now.
+    pub(super) gone: bool,
+    pub(super) chunks: Bits,
+    pub(super) lobs: Bits,
+    /// Lobs that the caller asked to keep.
+    pub(super) kept: Bits,
+}
+
+impl Marked {
+    /// Whether nothing of it is to stay.
+    pub(super) fn is_dead(&self) -> bool {
+        !self.stays && self.chunks.is_empty() && self.lobs.is_empty()
+    }
+}
+
+/// Is called with the marks and a chunk that something needs.
+pub(super) type EachNeed<'a> = &'a mut dyn FnMut(&mut Marks<'_>, &ChunkId) -> Result<()>;
+
+/// The marks of all packs that one view has.
+#[derive(Debug)]
+pub(super) struct Marks<'s> {
+    pub(super) store: &'s Store,
+    pub(super) view: Arc<View>,
+    /// Oldest first.
+    pub(super) packs: Vec<Marked>,
+    numbers: HashMap<PackId, usize>,
+}
+
+impl<'s> Marks<'s> {
+    /// No marks but those of packs that are not older than `young`.
+    pub(super) fn new(store: &'s Store, young: SystemTime) -> Result<Marks<'s>> {
+        let mut marks = Marks {
+            store,
+            view: trusted_view(store)?,
+            packs: Vec::new(),
+            numbers: HashMap::new(),
+        };
+        marks.take_in(&|modified| modified >= young)?;
+        Ok(marks)
+    }
+
+    /// Takes in packs that came since, which are young whatever the clock says, and finds out which
+    /// were touched. Returns whether anything changed.
+    pub(super) fn update(&mut self) -> Result<bool> {
+        self.view = trusted_view(self.store)?;
+        let new = self.take_in(&|_| true)?;
+        let touched = self.touched()?;
+        for &p in &touched {
+            self.packs[p].young = true;
+            self.stay(p)?;
+        }
+        Ok(new || !touched.is_empty())
+    }
+
+    /// Packs that somebody has come to rely on since their times were read.
+    pub(super) fn touched(&self) -> Result<Vec<usize>> {
+        let mut touched = Vec::new();
+        for (p, pack) in self.packs.iter().enumerate() {
+            let counts = !pack.stays && !pack.gone;
+            if counts && self.modified(&pack.id)? != pack.modified {
+                touched.push(p);
+            }
+        }
+        Ok(touched)
+    }
+
+    fn modified(&self, pack: &PackId) -> Result<SystemTime> {
+        let path = self.store.packs().path(pack);
+        let disk = self.store.disk();
+        disk.modified(&path).map_err(Error::at(&path))
+    }
+
+    fn take_in(&mut self, young: &dyn Fn(SystemTime) -> bool) -> Result<bool> {
+        let new: Vec<_> = self
+            .view
+            .packs()
+            .filter(|id| !self.numbers.contains_key(id))
+            .collect();
+        let first = self.packs.len();
+        let mut stay = Vec::new();
+        for id in new {
+            let Some((table, len)) = self.table(&id)? else {
+                // Nothing of it can be had, so nothing of it is touched.
+                continue;
+            };
+            let modified = self.modified(&id)?;
+            let young = young(modified);
+            if young || !table.is_all_of(len) {
+                stay.push(self.packs.len());
+            }
+            let _ = self.numbers.insert(id, self.packs.len());
+            self.packs.push(Marked {
+                id,
+                len: len + table.len() as u64,
+                modified,
+                young,
+                stays: false,
+                gone: false,
+                chunks: Bits::none(table.chunk_count()),
+                lobs: Bits::none(table.lob_count()),
+                kept: Bits::none(table.lob_count()),
+            });
+        }
+        stay.into_iter().try_for_each(|p| self.stay(p))?;
+        Ok(self.packs.len() > first)
+    }
+
+    fn table(&self, id: &PackId) -> Result<Option<(Arc<Table>, u64)>> {
+        let packs = self.store.packs();
+        let found = packs.table(id).and_then(|table| {
+            let path = packs.path(id);
+            let len = packs.file(id)?.len().map_err(Error::at(&path))?;
+            Ok((table, len))
+        });
+        match found {
+            Err(error) if is_absent(&error) => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    /// The table of a pack that has marks.
+    pub(super) fn table_of(&self, p: usize) -> Result<Arc<Table>> {
+        self.store.packs().table(&self.packs[p].id)
+    }
+
+    /// What is read by way of the view that the marks are of.
+    pub(super) fn reach(&self) -> Reach<'_> {
+        Reach {
+            store: self.store,
+            view: &self.view,
+        }
+    }
+
+    /// The pack and the number of a lob.
+    pub(super) fn lob_at(&self, id: &LobId) -> Result<Option<(usize, usize)>> {
+        let place = self.view.find(self.store.packs(), id)?;
+        Ok(place.and_then(|place| {
+            let pack = *self.numbers.get(&place.pack)?;
+            Some((pack, place.table.find_lob(id)?))
+        }))
+    }
+
+    /// The pack and the number of a chunk, and its place.
+    pub(super) fn chunk_at(
+        &self,
+        id: &ChunkId,
+    ) -> Result<Option<(usize, usize, Place<crate::pack::ChunkEntry>)>> {
+        let place = self.view.find(self.store.packs(), id)?;
+        Ok(place.and_then(|place| {
+            let pack = *self.numbers.get(&place.pack)?;
+            Some((pack, place.table.find_chunk(id)?, place))
+        }))
+    }
+
+    /// Marks a lob that the caller keeps. Returns whether it is there.
+    pub(super) fn keep(&mut self, id: &LobId) -> Result<bool> {
+        let Some((p, n)) = self.lob_at(id)? else {
+            return Ok(false);
+        };
+        let _ = self.packs[p].kept.insert(n);
+        self.mark_lob_at(id, p, n).map(|()| true)
+    }
+
+    fn mark_lob_at(&mut self, id: &LobId, p: usize, n: usize) -> Result<()> {
+        if !self.packs[p].lobs.insert(n) {
+            return Ok(());
+        }
+        let view = self.view.clone();
+        let reach = Reach {
+            store: self.store,
+            view: &view,
+        };
+        let manifest = reach.manifest(id)?.ok_or(Error::NoLob(*id))?;
+        reach.each_chunk(&manifest, &mut |chunk| self.mark_chunk(chunk))
+    }
+
+    /// Marks a chunk, and what its frame is based on.
+    pub(super) fn mark_chunk(&mut self, id: &ChunkId) -> Result<()> {
+        let mut next = vec![*id];
+        while let Some(id) = next.pop() {
+            if let Some((p, n, place)) = self.chunk_at(&id)?
+                && self.packs[p].chunks.insert(n)
+            {
+                next.extend(self.reach().bases(&place));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets a pack stay as it is, and all that its lobs and its frames need.
+    pub(super) fn stay(&mut self, p: usize) -> Result<()> {
+        if std::mem::replace(&mut self.packs[p].stays, true) {
+            return Ok(());
+        }
+        let table = self.table_of(p)?;
+        for n in 0..table.chunk_count() {
+            let _ = self.packs[p].chunks.insert(n);
+        }
+        self.each_need(p, &mut |marks, id| marks.mark_chunk(id))?;
+        for n in 0..table.lob_count() {
+            let _ = self.packs[p].lobs.insert(n);
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with what lobs without a mark and all delta frames of a pack need: as long as the
+    /// pack is there this must be there too, or something would be visible that cannot be read.
+    pub(super) fn each_need(&mut self, p: usize, each: EachNeed<'_>) -> Result<()> {
+        let (table, view) = (self.table_of(p)?, self.view.clone());
+        let reach = Reach {
+            store: self.store,
+            view: &view,
+        };
+        for n in 0..table.frame_count() {
+            let frame = table.frame(n).filter(|frame| frame.bases > 0);
+            let bases = frame.map_or_else(Vec::new, |frame| table.bases(&frame));
+            bases.iter().try_for_each(|id| each(self, id))?;
+        }
+        for n in 0..table.lob_count() {
+            if self.packs[p].lobs.has(n) {
+                continue;
+            }
+            let place = Place {
+                pack: self.packs[p].id,
+                table: table.clone(),
+                entry: table.lob(n),
+            };
+            let walked = reach
+                .manifest_at(&place)
+                .and_then(|manifest| reach.each_chunk(&manifest, &mut |id| each(self, id)));
+            match walked {
+                // One that cannot be read now cannot be broken further.
+                Err(error) if is_absent(&error) => {}
+                walked => walked?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the store holds now, by an index that was read whole: a lookup that misses would count what
+/// is needed for dead.
+fn trusted_view(store: &Store) -> Result<Arc<View>> {
+    let _ = store.refresh()?;
+    if store.view().broken.is_some() {
+        store.settle()?;
+    }
+    loop {
+        let _ = store.distrust(Kind::Chunk)?;
+        let _ = store.distrust(Kind::Lob)?;
+        let view = store.view();
+        if let Some(why) = &view.broken {
+            return Err(Error::damaged(store.root().display(), why));
+        }
+        if view.runs.iter().all(|run| run.holds_all()) {
+            return Ok(view);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! One step of a prune: what is marked in some packs moves to new ones, and one root puts these in
+//! the place of those.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::limits::PRUNE_TRIES;
+use crate::pack::{self, ChunkEntry, FrameEntry, Table};
+use crate::progress::Progress;
+use crate::reach::{Reach, part};
+use crate::stage::Writer;
+use crate::view::Place;
+
+use super::bits::Bits;
+use super::marks::Marks;
+
+/// What of a pack was moved already.
+#[derive(Debug, Default)]
+struct Moved {
+    chunks: Bits,
+    lobs: Bits,
+}
+
+/// Takes a batch of packs out of the store. Those that somebody has come to rely on stay. Killed
+/// anywhere, it leaves what was, or what was and some of it twice, or what is to be.
+pub(super) fn carry_out(
+    marks: &mut Marks<'_>,
+    batch: &[usize],
+    progress: &dyn Progress,
+) -> Result<()> {
+    let mut writer = marks.store.writer()?;
+    let mut moved: BTreeMap<usize, Moved> = BTreeMap::new();
+    for _ in 0..PRUNE_TRIES {
+        let _ = marks.update()?;
+        let going: Vec<usize> = batch
+            .iter()
+            .copied()
+            .filter(|p| !marks.packs[*p].stays)
+            .collect();
+        for &p in &going {
+            if progress.cancelled() {
+                writer.finish()?;
+                return Err(Error::Interrupted);
+            }
+            check_others(marks, p)?;
+            let moved = moved.entry(p).or_insert_with(|| Moved {
+                chunks: Bits::none(marks.packs[p].chunks.len()),
+                lobs: Bits::none(marks.packs[p].lobs.len()),
+            });
+            move_chunks(marks, p, moved, &mut writer, progress)?;
+            move_lobs(marks, p, moved, &mut writer)?;
+        }
+        let ids: Vec<_> = going.iter().map(|p| marks.packs[*p].id).collect();
+        // Under the lock of the roots: whoever publishes or touches something after this finds out
+        // that these packs were dropped.
+        let cursor = marks.view.cursor;
+        let mut agree = |news: crate::roots::News| Ok(!news.any && marks.touched()?.is_empty());
+        if ids.is_empty() || writer.publish_in_place_of(ids, &cursor, &mut agree)? {
+            going.iter().for_each(|p| marks.packs[*p].gone = true);
+            return writer.finish();
+        }
+    }
+    writer.finish()?;
+    Err(Error::Busy)
+}
+
+/// Marks those copies in a pack whose other one, that counts, cannot be read: it may be the last.
+fn check_others(marks: &mut Marks<'_>, p: usize) -> Result<()> {
+    let table = marks.table_of(p)?;
+    for n in (0..table.chunk_count())
+        .filter(|n| !marks.packs[p].chunks.has(*n))
+        .collect::<Vec<_>>()
+    {
+        let id = table.chunk(n).id;
+        let Some((at, m, place)) = marks.chunk_at(&id)? else {
+            continue;
+        };
+        if at != p && marks.packs[at].chunks.has(m) && marks.reach().bytes_at(&place, 0).is_err() {
+            let _ = marks.packs[p].chunks.insert(n);
+            for base in bases(&table, &table.chunk(n)) {
+                marks.mark_chunk(&base)?;
+            }
+        }
+    }
+    for n in (0..table.lob_count())
+        .filter(|n| !marks.packs[p].lobs.has(*n))
+        .collect::<Vec<_>>()
+    {
+        let id = table.lob(n).id;
+        let Some(place) = marks.view.find(marks.store.packs(), &id)? else {
+            continue;
+        };
+        let is_marked = marks.lob_at(&id)?;
+        let is_marked = is_marked.is_some_and(|(at, m)| at != p && marks.packs[at].lobs.has(m));
+        if is_marked && marks.reach().manifest_at(&place).is_err() {
+            let _ = marks.packs[p].lobs.insert(n);
+        }
+    }
+    Ok(())
+}
+
+fn bases(table: &Table, chunk: &ChunkEntry) -> Vec<crate::id::ChunkId> {
+    let frame = table.frame(chunk.frame as usize);
+    frame.map_or_else(Vec::new, |frame| table.bases(&frame))
+}
+
+/// Moves frames: as they are stored where all of them is marked, else newly made of what is.
+fn move_chunks(
+    marks: &Marks<'_>,
+    p: usize,
+    moved: &mut Moved,
+    writer: &mut Writer<'_>,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let (table, pack) = (marks.table_of(p)?, &marks.packs[p]);
+    let mut frames: BTreeMap<u32, Vec<ChunkEntry>> = BTreeMap::new();
+    for n in 0..table.chunk_count() {
+        if pack.chunks.has(n) && moved.chunks.insert(n) {
+            let chunk = table.chunk(n);
+            frames.entry(chunk.frame).or_default().push(chunk);
+        }
+    }
+    for (number, mut chunks) in frames {
+        chunks.sort_by_key(|chunk| chunk.offset);
+        let place = Place {
+            pack: pack.id,
+            table: table.clone(),
+            entry: table
+                .frame(number as usize)
+                .ok_or_else(|| Error::damaged(format!("pack {}", pack.id), "it lacks a frame"))?,
+        };
+        let frame = frame_of(marks, &place, &chunks)?;
+        progress.bytes(frame.stored.len() as u64);
+        writer.move_frame(frame)?;
+    }
+    Ok(())
+}
+
+fn frame_of(marks: &Marks<'_>, place: &Place<FrameEntry>, chunks: &[ChunkEntry]) -> Result<Frame> {
+    if chunks.len() == place.entry.chunks as usize {
+        let packs = marks.store.packs();
+        let file = packs.file(&place.pack)?;
+        return pack::read_frame(file.as_ref(), &packs.path(&place.pack), &place.entry);
+    }
+    let raw = marks.reach().raw(place, 0)?;
+    let mut kept = Vec::new();
+    for chunk in chunks {
+        kept.extend_from_slice(part(&raw, chunk)?);
+    }
+    let list = chunks.iter().map(|chunk| (chunk.id, chunk.len)).collect();
+    Ok(Frame::plain(list, &kept))
+}
+
+fn move_lobs(
+    marks: &Marks<'_>,
+    p: usize,
+    moved: &mut Moved,
+    writer: &mut Writer<'_>,
+) -> Result<()> {
+    let (table, pack) = (marks.table_of(p)?, &marks.packs[p]);
+    let reach: Reach<'_> = marks.reach();
+    for n in 0..table.lob_count() {
+        if pack.lobs.has(n) && moved.lobs.insert(n) {
+            let id = table.lob(n).id;
+            writer.move_manifest(&reach.manifest(&id)?.ok_or(Error::NoLob(id))?)?;
+        }
+    }
+    Ok(())
+}

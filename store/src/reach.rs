@@ -1,0 +1,122 @@
+//! What a lob reaches: its manifest, the segments and chunks in it, and the bases of their frames,
+//! as one view has them.
+
+use crate::error::{Error, Result};
+use crate::frame::{decode, verify_chunk};
+use crate::id::{ChunkId, LobId};
+use crate::limits::{CHUNK_MAX, DELTA_DEPTH_MAX, PLACES_MAX};
+use crate::manifest::{Manifest, Parts};
+use crate::pack::{self, ChunkEntry, FrameEntry, LobEntry};
+use crate::store::Store;
+use crate::view::{Place, View, is_absent};
+
+/// A store as one view has it: what is read through it does not change with the roots.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reach<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) view: &'a View,
+}
+
+impl Reach<'_> {
+    /// The manifest of a lob, of whichever pack has a good one.
+    pub(crate) fn manifest(&self, id: &LobId) -> Result<Option<Manifest>> {
+        let places = self.view.find_all(self.store.packs(), id, PLACES_MAX)?;
+        let mut failed = None;
+        for place in &places {
+            match self.manifest_at(place) {
+                Err(error) if is_absent(&error) => failed = Some(error),
+                done => return done.map(Some),
+            }
+        }
+        failed.map_or(Ok(None), Err)
+    }
+
+    /// The manifest at this place.
+    pub(crate) fn manifest_at(&self, place: &Place<LobEntry>) -> Result<Manifest> {
+        let packs = self.store.packs();
+        let file = packs.file(&place.pack)?;
+        pack::read_manifest(file.as_ref(), &packs.path(&place.pack), &place.entry)
+    }
+
+    /// Calls `each` for every chunk that a manifest needs: before those of a segment the chunk that
+    /// lists them.
+    pub(crate) fn each_chunk(
+        &self,
+        manifest: &Manifest,
+        each: &mut dyn FnMut(&ChunkId) -> Result<()>,
+    ) -> Result<()> {
+        match &manifest.parts {
+            Parts::Chunks(chunks) => chunks.iter().try_for_each(|(id, _)| each(id)),
+            Parts::Segments(segments) => segments.iter().try_for_each(|segment| {
+                each(&segment.id)?;
+                let list = segment.decode_list(&self.bytes(&segment.id)?)?;
+                list.iter().try_for_each(|(id, _)| each(id))
+            }),
+        }
+    }
+
+    /// The chunks on which the frame of a chunk is based.
+    pub(crate) fn bases(&self, place: &Place<ChunkEntry>) -> Vec<ChunkId> {
+        let frame = place.table.frame(place.entry.frame as usize);
+        frame.map_or_else(Vec::new, |frame| place.table.bases(&frame))
+    }
+
+    /// The verified bytes of a chunk.
+    pub(crate) fn bytes(&self, id: &ChunkId) -> Result<Vec<u8>> {
+        self.bytes_at_depth(id, 0)
+    }
+
+    fn bytes_at_depth(&self, id: &ChunkId, depth: u8) -> Result<Vec<u8>> {
+        let mut failed = Error::NoChunk(*id);
+        for place in self.view.find_all(self.store.packs(), id, PLACES_MAX)? {
+            match self.bytes_at(&place, depth) {
+                Err(error) if is_absent(&error) => failed = error,
+                done => return done,
+            }
+        }
+        Err(failed)
+    }
+
+    /// The verified bytes of the chunk at this place. `depth` counts the frames that were opened for
+    /// the sake of this one.
+    pub(crate) fn bytes_at(&self, place: &Place<ChunkEntry>, depth: u8) -> Result<Vec<u8>> {
+        let id = &place.entry.id;
+        let frame = place.table.frame(place.entry.frame as usize);
+        let raw = self.raw(
+            &Place {
+                pack: place.pack,
+                table: place.table.clone(),
+                entry: frame.ok_or_else(|| Error::damaged(id, "it is in no frame"))?,
+            },
+            depth,
+        )?;
+        part(&raw, &place.entry).map(<[u8]>::to_vec)
+    }
+
+    /// A frame decoded, and nothing of it verified.
+    pub(crate) fn raw(&self, place: &Place<FrameEntry>, depth: u8) -> Result<Vec<u8>> {
+        let (frame, packs) = (&place.entry, self.store.packs());
+        let (file, path) = (packs.file(&place.pack)?, packs.path(&place.pack));
+        let stored = pack::read_frame_payload(file.as_ref(), &path, frame)?;
+        let bases = place.table.bases(frame);
+        if depth >= DELTA_DEPTH_MAX && !bases.is_empty() {
+            let why = "a frame whose bases are too deep";
+            return Err(Error::damaged(path.display(), why));
+        }
+        let bases = bases
+            .iter()
+            .map(|base| self.bytes_at_depth(base, depth + 1));
+        let bases = bases.collect::<Result<Vec<_>>>()?.concat();
+        decode(frame.codec, &stored, frame.raw as usize, &bases)
+    }
+}
+
+/// The verified bytes of a chunk of the decoded frame `raw`.
+pub(crate) fn part<'r>(raw: &'r [u8], chunk: &ChunkEntry) -> Result<&'r [u8]> {
+    let start = chunk.offset as usize;
+    let bytes = raw
+        .get(start..start + (chunk.len as usize).min(CHUNK_MAX))
+        .ok_or_else(|| Error::damaged(chunk.id, "its frame is too short"))?;
+    verify_chunk(&chunk.id, bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,249 @@
+//! What a writer relies on that is in the store already, and that a prune may take meanwhile.
+//!
+//! A prune drops packs by a root, and deletes their files only when every stage is gone whose writer
+//! had not seen that root. A writer makes its stage before it first looks what is there. So whatever
+//! it found can still be read when it publishes: there, under the lock of the roots, it learns that
+//! packs were dropped since, and brings back what its lobs lack (P2, P7). Dying before that changes
+//! nothing: its stage is still there, and whoever takes it over does the same.
+//!
+//! A lob that was found whole leaves nothing in the stage that would tell of it. Its pack is touched
+//! before the caller hears of it, and a prune leaves alone what is young: it looks at the times under
+//! the same lock under which this writer then makes sure that the pack was not dropped before.
+
+use std::collections::{BTreeSet, HashSet};
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::id::{ChunkId, LobId, PackId};
+use crate::limits::DELTA_DEPTH_MAX;
+use crate::manifest::Manifest;
+use crate::pack::Table;
+use crate::reach::Reach;
+use crate::roots::Cursor;
+use crate::store::Store;
+use crate::view::{View, is_absent};
+
+use super::Writer;
+
+/// What one writer relies on.
+#[derive(Debug, Default)]
+pub(super) struct Reliance {
+    /// Where the roots stood when nothing that it relied on was gone.
+    pub(super) since: Cursor,
+    /// Lobs that it was asked to add and found.
+    lobs: HashSet<LobId>,
+    /// The packs of these, each touched.
+    touched: HashSet<PackId>,
+}
+
+impl Reliance {
+    pub(super) fn is_empty(&self) -> bool {
+        self.lobs.is_empty()
+    }
+
+    /// Nothing is gone until `cursor`, and what comes after that is not this writer's concern.
+    pub(super) fn settled(&mut self, cursor: Cursor) {
+        *self = Reliance {
+            since: cursor,
+            ..Reliance::default()
+        };
+    }
+}
+
+impl Writer<'_> {
+    /// Whether there is a lob of this id. One that is there stays so.
+    pub(super) fn has_lob(&mut self, id: &LobId) -> Result<bool> {
+        if self.lobs.contains(id) || self.reliance.lobs.contains(id) {
+            return Ok(true);
+        }
+        while !self.moving {
+            let view = self.store.view();
+            let Some(place) = view.find(self.store.packs(), id)? else {
+                break;
+            };
+            if self.holds_on_to(&place.pack, &view)? {
+                let _ = self.reliance.touched.insert(place.pack);
+                return Ok(self.reliance.lobs.insert(*id));
+            }
+            if !self.store.refresh()? {
+                break;
+            }
+        }
+        Ok(false)
+    }
+
+    /// Makes a pack young that is part of the store; `false` where it may not be any longer.
+    fn holds_on_to(&self, pack: &PackId, view: &View) -> Result<bool> {
+        if self.reliance.touched.contains(pack) {
+            return Ok(true);
+        }
+        let path = self.store.packs().path(pack);
+        match self.store.disk().touch(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            touched => allow(touched.map_err(Error::at(&path)))?,
+        };
+        let news = allow(self.store.news(&view.cursor))?;
+        Ok(view.broken.is_some() || news.is_none_or(|news| !news.drops))
+    }
+
+    /// Brings back what was dropped of all that this writer relies on.
+    pub(super) fn restore(&mut self) -> Result<()> {
+        let _ = self.store.refresh()?;
+        self.reliance.since = self.store.view().cursor;
+        let moved: Vec<_> = self.moved.iter().map(|(id, _)| *id).collect();
+        let mut lost = Lost::new(self.store, &moved)?;
+        for pack in &moved {
+            lost.look_behind_pack(pack)?;
+        }
+        for lob in &self.reliance.lobs {
+            lost.look_for_lob(lob)?;
+        }
+        lost.bring_back()
+    }
+}
+
+/// What lobs need and is no longer visible, and where it can still be read.
+pub(super) struct Lost<'s> {
+    store: &'s Store,
+    /// What is part of the store, and what is about to be.
+    there: View,
+    /// That, and the packs that were dropped and whose files are still there.
+    ever: View,
+    chunks: BTreeSet<ChunkId>,
+    lobs: Vec<Manifest>,
+}
+
+impl<'s> Lost<'s> {
+    /// Nothing yet. `coming` are packs in their places that no root names yet.
+    pub(super) fn new(store: &'s Store, coming: &[PackId]) -> Result<Lost<'s>> {
+        let view = store.view();
+        let coming = tables(store, coming)?;
+        let dropped: Vec<_> = store
+            .packs()
+            .on_disk()?
+            .into_iter()
+            .map(|(id, _)| id)
+            .filter(|id| view.dropped.contains(id))
+            .collect();
+        let there = view.with(coming);
+        Ok(Lost {
+            store,
+            ever: there.with(tables(store, &dropped)?),
+            there,
+            chunks: BTreeSet::new(),
+            lobs: Vec::new(),
+        })
+    }
+
+    /// Whether there is anything from which something could come back.
+    pub(super) fn is_possible(&self) -> bool {
+        self.ever.tail.len() > self.there.tail.len()
+    }
+
+    fn ever(&self) -> Reach<'_> {
+        Reach {
+            store: self.store,
+            view: &self.ever,
+        }
+    }
+
+    /// Looks for all that the lobs of a pack need.
+    pub(super) fn look_behind_pack(&mut self, pack: &PackId) -> Result<()> {
+        let table = self.store.packs().table(pack)?;
+        for n in 0..table.lob_count() {
+            let id = table.lob(n).id;
+            let manifest = self.ever().manifest(&id)?.ok_or(Error::NoLob(id))?;
+            self.look_behind(&manifest)?;
+        }
+        Ok(())
+    }
+
+    /// Looks for a lob and all that it needs.
+    pub(super) fn look_for_lob(&mut self, id: &LobId) -> Result<()> {
+        let manifest = self.ever().manifest(id)?.ok_or(Error::NoLob(*id))?;
+        if self.there.find(self.store.packs(), id)?.is_none() {
+            self.lobs.push(manifest.clone());
+        }
+        self.look_behind(&manifest)
+    }
+
+    /// Looks for all that a lob needs.
+    pub(super) fn look_behind(&mut self, manifest: &Manifest) -> Result<()> {
+        let mut chunks = Vec::new();
+        self.ever().each_chunk(manifest, &mut |id| {
+            chunks.push(*id);
+            Ok(())
+        })?;
+        chunks.iter().try_for_each(|id| self.look_for_chunk(id, 0))
+    }
+
+    /// Looks for a chunk and the bases of its frame.
+    pub(super) fn look_for_chunk(&mut self, id: &ChunkId, depth: u8) -> Result<()> {
+        let Some(place) = self.there.find(self.store.packs(), id)? else {
+            let _ = self.chunks.insert(*id);
+            return Ok(());
+        };
+        if depth >= DELTA_DEPTH_MAX {
+            return Ok(());
+        }
+        let reach = Reach {
+            store: self.store,
+            view: &self.there,
+        };
+        let bases = reach.bases(&place);
+        bases
+            .iter()
+            .try_for_each(|base| self.look_for_chunk(base, depth + 1))
+    }
+
+    /// Writes all that was found lacking into packs of the store.
+    pub(super) fn bring_back(self) -> Result<()> {
+        if self.chunks.is_empty() && self.lobs.is_empty() {
+            return Ok(());
+        }
+        let mut writer = Writer::new(self.store);
+        for id in &self.chunks {
+            let bytes = self.ever().bytes(id)?;
+            writer.move_frame(Frame::plain(vec![(*id, bytes.len() as u32)], &bytes))?;
+        }
+        for manifest in &self.lobs {
+            writer.move_manifest(manifest)?;
+        }
+        writer.finish()
+    }
+}
+
+/// The tables of packs, those left out that cannot be had.
+fn tables(store: &Store, packs: &[PackId]) -> Result<Vec<(PackId, Arc<Table>)>> {
+    let mut found = Vec::with_capacity(packs.len());
+    for id in packs {
+        match store.packs().table(id) {
+            Ok(table) => found.push((*id, table)),
+            Err(error) if is_absent(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+/// Whether the file system lets this process change nothing, or has no room for it.
+pub(super) fn is_refused(error: &Error) -> bool {
+    use ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let kinds = [
+        PermissionDenied,
+        QuotaExceeded,
+        ReadOnlyFilesystem,
+        StorageFull,
+    ];
+    matches!(error, Error::Io { source, .. } if kinds.contains(&source.kind()))
+}
+
+/// What was done, or nothing where the file system allows nothing.
+fn allow<T>(done: Result<T>) -> Result<Option<T>> {
+    match done {
+        Err(error) if is_refused(&error) => Ok(None),
+        done => done.map(Some),
+    }
+}
