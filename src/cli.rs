@@ -17,6 +17,7 @@ mod ls_files;
 mod man;
 mod pre_push;
 mod prefetch;
+mod prune;
 mod pull;
 mod push;
 #[cfg(test)]
@@ -103,6 +104,7 @@ enum Command {
     Fetch(fetch::Args),
     Pull(pull::Args),
     Prefetch(prefetch::Args),
+    Prune(prune::Args),
     Checkout(checkout::Args),
     Install(install::Args),
     Uninstall(uninstall::Args),
@@ -130,6 +132,7 @@ impl Command {
             Command::Fetch(args) => fetch::run(args, ui),
             Command::Pull(args) => pull::run(args, ui),
             Command::Prefetch(args) => prefetch::run(args, ui),
+            Command::Prune(args) => prune::run(args, ui),
             Command::Checkout(args) => checkout::run(args, ui),
             Command::Install(args) => install::run(args, ui),
             Command::Uninstall(args) => uninstall::run(args, ui),

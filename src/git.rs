@@ -27,6 +27,7 @@ mod rewrite;
 pub mod scan;
 pub mod seen;
 pub mod settings;
+pub mod traces;
 pub mod tracked;
 pub mod tree_path;
 pub mod version;

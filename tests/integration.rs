@@ -14,6 +14,7 @@ mod kinds;
 mod look;
 mod manners;
 mod promises;
+mod prune;
 mod setup;
 mod store;
 mod support;

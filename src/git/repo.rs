@@ -116,6 +116,34 @@ impl Repo {
         Ok(dirs)
     }
 
+    /// All work trees, by their git directories alone: each may be moved, or not mounted.
+    pub fn work_trees(&self) -> Result<Vec<Repo>> {
+        let dirs = self.git_dirs()?;
+        Ok(dirs.iter().map(|dir| self.work_tree_of(dir)).collect())
+    }
+
+    fn work_tree_of(&self, git_dir: &Path) -> Repo {
+        let index_file = git_dir.join("index");
+        let git = self
+            .git
+            .clone()
+            .in_dir(git_dir)
+            .with_env("GIT_DIR", git_dir)
+            .with_env("GIT_INDEX_FILE", &index_file)
+            .without_env("GIT_WORK_TREE")
+            .with_env("GIT_IMPLICIT_WORK_TREE", "0");
+        Repo {
+            git,
+            git_dir: git_dir.to_path_buf(),
+            common_dir: self.common_dir.clone(),
+            index_file,
+            work_tree: None,
+            object_len: self.object_len,
+            config: OnceLock::new(),
+            settings: OnceLock::new(),
+        }
+    }
+
     /// Where lob keeps the local store.
     pub fn lob_dir(&self) -> PathBuf {
         self.common_dir.join("lob")

@@ -1,0 +1,341 @@
+//! `lob prune`: what is not needed here and is safe elsewhere gives its space back.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use lob_store::{Fate, LobId, LobInfo, Prune, PruneCost, PrunePlan, Store};
+use serde::Serialize;
+
+use super::transfer::{lobs, local};
+use super::{Outcome, store_of};
+use crate::git::Repo;
+use crate::remote::Access;
+use crate::sync::keep::{self, Needed, Stay};
+use crate::sync::proof::prove;
+use crate::sync::{Error, Target};
+use crate::ui::bytes::Size;
+use crate::ui::{Exit, Explain, Failure, Ui, escape, json};
+
+/// Give back the space of lobs that are not needed here
+///
+/// Removes lobs from the local store that nothing here needs, and that a remote holds. Needed is what
+/// the current checkout, the index and every other work tree hold; what any checkout of recent branches
+/// and versions needs (lob.pruneRefsDays and its neighbours say what is recent: at least what lob fetch
+/// --recent brings); all stashes; what a merge, rebase, cherry-pick or bisect that is not finished needs;
+/// commits that no branch of a remote has; and commits that only a reflog leads to.
+///
+/// The remote proves in this run that it holds what goes: it lists every chunk, and hands out some of
+/// them to be compared. What it cannot prove stays. With --dry-run the plan is printed and nothing is
+/// removed. Whatever is removed comes back by lob fetch, or when it is checked out.
+///
+/// Git and other lob commands may go on meanwhile. With --json: an event "lob" for each ("action" is drop
+/// or keep, "reason" why it is kept), one event "plan", and after the run one event "summary".
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  lob prune --dry-run            what would go, and why the rest stays
+  lob prune --dry-run --verbose  the same for each lob
+  lob prune                      the default remote holds all that goes
+  lob prune --verify-remote '*'  any remote may hold it")]
+pub(super) struct Args {
+    /// Show what would go and why the rest stays, and remove nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// The remote, or the path or URL of a store, that must hold what goes; * for any remote
+    #[arg(long, value_name = "REMOTE")]
+    verify_remote: Option<String>,
+    /// Leave alone what was stored or found again less than so many minutes ago
+    #[arg(long, value_name = "MINUTES", default_value_t = 60)]
+    grace: u32,
+}
+
+pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
+    let local = local()?;
+    let repo = local.repo();
+    // A window that is too short must not wait for something to remove.
+    repo.settings()?;
+    let Some(store) = store_of(repo)? else {
+        ui.say("nothing to prune: there is no store here yet");
+        return Ok(Exit::Done);
+    };
+    let now = SystemTime::now();
+    let grace = Duration::from_secs(60 * u64::from(args.grace));
+    let young = now.checked_sub(grace).unwrap_or(UNIX_EPOCH);
+    let Some(mut prune) = store.prune(young)? else {
+        ui.say("another lob prune is at work here");
+        return Ok(Exit::Done);
+    };
+    let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let needed = keep::needed(repo, i64::try_from(seconds).unwrap_or(i64::MAX))?;
+    for want in &needed {
+        prune.keep(&want.id)?;
+    }
+    let unproven = keep_unproven(&args, repo, &store, &mut prune, ui)?;
+    let plan = prune.plan()?;
+    let report = Report::of(&plan, &needed, &unproven, ui)?;
+    report.tell(&args, plan.cost(), ui)?;
+    if args.dry_run {
+        return Ok(Exit::Done);
+    }
+    carry_out(plan, &report, ui)
+}
+
+/// Keeps what no remote proves to hold. Returns what that is.
+fn keep_unproven(
+    args: &Args,
+    repo: &Repo,
+    store: &Store,
+    prune: &mut Prune<'_>,
+    ui: &Ui,
+) -> Result<HashSet<LobId>, Failure> {
+    let mut open: Vec<LobInfo> = Vec::new();
+    prune.each_other(&mut |lob| {
+        open.push(lob);
+        Ok(())
+    })?;
+    for target in targets(args, repo, !open.is_empty(), ui)? {
+        if open.is_empty() {
+            break;
+        }
+        match ask(&target, repo, store, &open, ui) {
+            Ok(held) => open.retain(|lob| !held.contains(&lob.id)),
+            // Of many remotes some may be away.
+            Err(error) if args.verify_remote.as_deref() == Some("*") => {
+                let name = &target.name;
+                ui.warn(format_args!(
+                    "{name} cannot be asked: {}",
+                    crate::sync::convert::said(&error)
+                ));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    for lob in &open {
+        prune.keep(&lob.id)?;
+    }
+    Ok(open.into_iter().map(|lob| lob.id).collect())
+}
+
+/// The remotes that may prove to hold what goes.
+fn targets(args: &Args, repo: &Repo, any: bool, ui: &Ui) -> Result<Vec<Target>, Failure> {
+    if !any {
+        return Ok(Vec::new());
+    }
+    match args.verify_remote.as_deref() {
+        Some("*") => Ok(Target::sources(repo)?),
+        Some(name) => Ok(vec![Target::named(repo, name, Access::Read)?]),
+        None => match Target::default(repo, Access::Read) {
+            Err(Error::NoRemote) => {
+                ui.warn("this repository has no remote, so nothing is safe elsewhere");
+                ui.hint("name a store that holds it all: lob prune --verify-remote PATH");
+                Ok(Vec::new())
+            }
+            target => Ok(vec![target?]),
+        },
+    }
+}
+
+/// What a remote proves to hold.
+fn ask(
+    target: &Target,
+    repo: &Repo,
+    store: &Store,
+    open: &[LobInfo],
+    ui: &Ui,
+) -> Result<HashSet<LobId>, Error> {
+    let remote = target.connect(repo, Access::Read)?;
+    let own = std::fs::canonicalize(store.root());
+    if own.is_ok_and(|own| std::fs::canonicalize(remote.describe()).is_ok_and(|dir| dir == own)) {
+        ui.warn(format_args!(
+            "{} is this store itself, and proves nothing",
+            target.name
+        ));
+        return Ok(Default::default());
+    }
+    let proof = prove(store, remote.as_ref(), open)?;
+    if let Some(doubt) = proof.doubt {
+        ui.warn(format_args!(
+            "{} is not believed: {doubt}\nall that it should hold stays here",
+            target.name
+        ));
+        ui.hint("what is whole here can be sent there again, into a new store: lob push PATH");
+    }
+    Ok(proof.held)
+}
+
+/// What becomes of all lobs.
+#[derive(Default)]
+struct Report {
+    goes: Sum,
+    stays: BTreeMap<Stay, Sum>,
+}
+
+#[derive(Default, Clone, Copy)]
+struct Sum {
+    lobs: u64,
+    size: u64,
+}
+
+impl Sum {
+    fn add(&mut self, size: u64) {
+        self.lobs += 1;
+        self.size += size;
+    }
+}
+
+/// The event `lob`.
+#[derive(Serialize)]
+struct Lob<'a> {
+    action: &'static str,
+    id: String,
+    size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(flatten)]
+    path: json::Path<'a>,
+}
+
+impl Report {
+    /// Goes through the plan; prints what goes, and with `--verbose` what stays.
+    fn of(
+        plan: &PrunePlan<'_>,
+        needed: &[Needed],
+        unproven: &HashSet<LobId>,
+        ui: &Ui,
+    ) -> Result<Report, Failure> {
+        let wants: HashMap<LobId, &Needed> =
+            needed.iter().rev().map(|want| (want.id, want)).collect();
+        let mut report = Report::default();
+        let mut failed = None;
+        let listed = plan.each_lob(&mut |lob, fate| {
+            let want = wants.get(&lob.id).copied();
+            let stay = match (fate, want) {
+                (Fate::Goes, _) => None,
+                (_, Some(want)) => Some(want.stay),
+                (Fate::Young, None) => Some(Stay::Young),
+                (_, None) if unproven.contains(&lob.id) => Some(Stay::Unproven),
+                (_, None) => Some(Stay::Left),
+            };
+            match stay {
+                None => report.goes.add(lob.size),
+                Some(stay) => report.stays.entry(stay).or_default().add(lob.size),
+            }
+            print(&lob, stay, want, ui).map_err(|failure| {
+                failed = Some(failure);
+                lob_store::Error::Interrupted
+            })
+        });
+        match failed {
+            Some(failure) => Err(failure),
+            None => Ok(listed.map(|()| report)?),
+        }
+    }
+
+    fn tell(&self, args: &Args, cost: PruneCost, ui: &Ui) -> Result<(), Failure> {
+        for (stay, sum) in &self.stays {
+            let text = stay.text();
+            ui.say(format_args!("{} stay: {text}", lobs(sum.lobs, sum.size)));
+        }
+        let goes = lobs(self.goes.lobs, self.goes.size);
+        if args.dry_run {
+            ui.say(match cost.packs {
+                0 => "nothing would go".to_string(),
+                _ => format!("{goes} would go, and give back about {}", Size(cost.freed)),
+            });
+        }
+        ui.event(
+            "plan",
+            Planned {
+                lobs: self.goes.lobs,
+                size: self.goes.size,
+                bytes: cost.freed,
+                rewritten: cost.moved,
+                stays: self
+                    .stays
+                    .iter()
+                    .map(|(stay, sum)| (stay.name(), sum.lobs))
+                    .collect(),
+            },
+        )
+    }
+}
+
+fn print(lob: &LobInfo, stay: Option<Stay>, want: Option<&Needed>, ui: &Ui) -> Result<(), Failure> {
+    let path: &[u8] = want.map_or(&[], |want| &want.path);
+    if ui.is_json() {
+        return ui.record(
+            "lob",
+            Lob {
+                action: if stay.is_some() { "keep" } else { "drop" },
+                id: lob.id.to_string(),
+                size: lob.size,
+                reason: stay.map(Stay::name),
+                path: json::Path(path),
+            },
+        );
+    }
+    let size = Size(lob.size);
+    match stay {
+        None => ui.line(format_args!("drop {size:>9} {}", lob.id)),
+        Some(stay) if ui.verbosity() > 0 => ui.line(format_args!(
+            "keep {size:>9} {} {} ({})",
+            lob.id,
+            escape::path(path),
+            stay.name()
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
+/// The event `plan`.
+#[derive(Serialize)]
+struct Planned {
+    lobs: u64,
+    size: u64,
+    bytes: u64,
+    rewritten: u64,
+    stays: BTreeMap<&'static str, u64>,
+}
+
+/// The event `summary`.
+#[derive(Serialize)]
+struct Summary {
+    lobs: u64,
+    size: u64,
+    bytes: u64,
+    waiting: u64,
+}
+
+fn carry_out(plan: PrunePlan<'_>, report: &Report, ui: &Ui) -> Outcome {
+    let why = "the prune did not come to its end";
+    let swept = match plan.cost().moved {
+        0 => plan.run(&()).because(why)?,
+        moved => {
+            let bar = ui.bar("Rewriting", Some(moved), None);
+            let swept = plan.run(&bar).because(why)?;
+            bar.finish();
+            swept
+        }
+    };
+    let goes = lobs(report.goes.lobs, report.goes.size);
+    ui.say(match (report.goes.lobs, swept.bytes) {
+        (0, 0) => "nothing to prune".to_string(),
+        (_, bytes) => format!("pruned {goes}: {} given back", Size(bytes)),
+    });
+    if swept.waiting > 0 {
+        ui.say(format_args!(
+            "{} more come back when commands that run now have ended: run lob prune again then",
+            Size(swept.waiting)
+        ));
+    }
+    ui.event(
+        "summary",
+        Summary {
+            lobs: report.goes.lobs,
+            size: report.goes.size,
+            bytes: swept.bytes,
+            waiting: swept.waiting,
+        },
+    )?;
+    Ok(Exit::Done)
+}
