@@ -1,6 +1,7 @@
 //! Delta frames, which the engine reads and does not write yet, made by hand.
 
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use lob_store::{Error, LobId};
 
@@ -61,6 +62,54 @@ fn chains_of_deltas_across_packs_are_read() {
     let dir = tempfile::tempdir().unwrap();
     store(dir.path(), &[&plain, &deltas]);
     both_read(dir.path(), &[&v0, &v1, &v2, &[&*v2, &other, &v1].concat()]);
+}
+
+#[test]
+fn p7_bases_stay_as_long_as_what_stands_on_them() {
+    let [v0, v1, v2, _] = versions();
+    let (other, waste) = (noise(9, 30_000), noise(10, 200_000));
+    let (mut plain, mut deltas) = (Pack::new([1; 16]), Pack::new([2; 16]));
+    plain.frame(&Frame::raw(&[&v0]));
+    plain.frame(&Frame::zstd(&[&other]));
+    plain.frame(&Frame::raw(&[&waste]));
+    deltas.frame(&Frame::delta(1, &[&v1], &[&v0]));
+    deltas.frame(&Frame::delta(2, &[&v2], &[&other, &v1]));
+    for content in [&v0, &other, &waste] {
+        plain.lob_of(&[content]);
+    }
+    for content in [&v1, &v2] {
+        deltas.lob_of(&[content]);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    store(dir.path(), &[&plain, &deltas]);
+    let young = SystemTime::now() + Duration::from_secs(1000);
+    for kept in [&[&v2][..], &[]] {
+        let engine = open(dir.path()).unwrap();
+        let mut prune = engine.prune(young).unwrap().unwrap();
+        for content in kept {
+            assert!(prune.keep(&LobId::of(content)).unwrap());
+        }
+        prune.plan().unwrap().run(&()).unwrap();
+        let engine = open(dir.path()).unwrap();
+        for content in [&v0, &v2, &other, &waste] {
+            match (
+                read_by_engine(&engine, &hash(content)),
+                kept.contains(&content),
+            ) {
+                (Ok(bytes), true) => assert!(bytes == *content),
+                (Err(Error::NoLob(_)), false) => {}
+                (found, kept) => panic!("{kept}: {:?}", found.map(|bytes| bytes.len())),
+            }
+        }
+        if !kept.is_empty() {
+            both_read(dir.path(), &[&v2]);
+            let left = engine.stored_bytes().unwrap();
+            assert!(
+                left < 100_000,
+                "the waste went, and the bases did not: {left}"
+            );
+        }
+    }
 }
 
 #[test]
