@@ -151,6 +151,11 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// The lock belongs to the file, not to the name. Where others may remove a lock file (as stages
     /// are), check after locking that the name is still there, or the lock excludes nobody.
     fn lock(&self, path: &Path, wait: bool) -> io::Result<Option<Lock>>;
+    /// Whether everybody on the machine may write to a file or directory, where that can be told.
+    fn is_exposed(&self, path: &Path) -> io::Result<bool> {
+        let _ = path;
+        Ok(false)
+    }
     /// Bytes that this process may still write to the file system of `path`, if that can be told.
     fn free_space(&self, path: &Path) -> io::Result<Option<u64>>;
 }

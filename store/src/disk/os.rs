@@ -89,6 +89,13 @@ impl Disk for OsDisk {
         lock::lock_file(path, wait).map_err(named(path))
     }
 
+    #[cfg(unix)]
+    fn is_exposed(&self, path: &Path) -> io::Result<bool> {
+        use std::os::unix::fs::PermissionsExt;
+        let found = fs::metadata(path).map_err(named(path))?;
+        Ok(found.permissions().mode() & 0o002 != 0)
+    }
+
     fn free_space(&self, path: &Path) -> io::Result<Option<u64>> {
         space(path).map_err(named(path))
     }
@@ -408,6 +415,19 @@ mod tests {
         let found = OsDisk.list(dir.path()).unwrap();
         let found: Vec<_> = found.iter().map(|entry| entry.is_dir).collect();
         assert_eq!(found, [false, true]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_everybody_may_write_to_is_exposed() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = dir();
+        let path = dir.path().join("file");
+        fs::write(&path, b"").unwrap();
+        for (mode, exposed) in [(0o640, false), (0o664, false), (0o646, true)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(OsDisk.is_exposed(&path).unwrap(), exposed, "{mode:o}");
+        }
     }
 
     #[cfg(unix)]
