@@ -2,15 +2,18 @@
 
 mod add;
 mod copies;
+mod fsck;
 mod hostile;
 mod index;
 mod kill;
 mod lengths;
 mod mend;
+mod moving;
 mod power;
 mod prune;
 mod runs;
 mod spare;
+mod watched;
 mod witness;
 
 use std::path::Path;

@@ -11,7 +11,7 @@ mod run;
 mod tests;
 
 pub(crate) use merge::{Gone, Source, build};
-pub(crate) use run::{Kind, Run, ranges, run_name};
+pub(crate) use run::{Kind, Run, is_run, ranges, run_name};
 
 #[doc(hidden)]
 pub mod simulate;

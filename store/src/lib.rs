@@ -10,6 +10,7 @@ mod decode;
 pub mod disk;
 mod error;
 mod frame;
+pub mod fsck;
 mod id;
 #[doc(hidden)]
 pub mod index;

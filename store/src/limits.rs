@@ -74,5 +74,7 @@ pub const OPEN_TABLES_MAX: usize = 8192;
 pub const OPEN_PACKS_MAX: usize = 64;
 /// Places of a chunk or a manifest that a read tries, where packs are damaged.
 pub const PLACES_MAX: usize = 4;
+/// Chunks that an examination remembers to be lost; beyond it reads what it could know.
+pub const LOST_CHUNKS_MAX: usize = 1 << 20;
 /// Decoded frames that a store keeps for the next small lob.
 pub const RECENT_FRAMES_MAX: usize = 8;

@@ -4,6 +4,7 @@
 //! before it. A reader that has seen root `n` asks for `n + 1` and on: what it costs follows what is
 //! new, and a store that was replaced by another is noticed.
 
+mod chain;
 mod mend;
 
 use std::path::{Path, PathBuf};
@@ -13,6 +14,9 @@ use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
 use crate::id::{ID_LEN, PackId};
 use crate::pack::VERSION;
+
+pub(crate) use chain::each_root;
+pub(crate) use mend::is_near;
 
 const MAGIC: &[u8; 8] = b"LOBROOT\n";
 /// Longest root file that a reader accepts: some 400,000 packs.
@@ -114,7 +118,7 @@ impl Root {
 }
 
 /// The file of root `seq` in the directory of roots.
-fn path(dir: &Path, seq: u64) -> PathBuf {
+pub(crate) fn path(dir: &Path, seq: u64) -> PathBuf {
     dir.join(format!("{seq:016x}"))
 }
 

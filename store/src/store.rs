@@ -31,7 +31,7 @@ pub struct LobInfo {
 /// The version of the structure of stores.
 const FORMAT: u32 = 1;
 /// The directories of a store.
-const DIRECTORIES: [&str; 5] = ["state", "packs", "index", "roots", "stage"];
+pub(crate) const DIRECTORIES: [&str; 5] = ["state", "packs", "index", "roots", "stage"];
 
 /// A store in a directory. Share it by reference: all its methods take `&self` and any thread.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub struct Store {
     view: RwLock<Arc<View>>,
     /// How many roots are known to be durable; `None` before that was first asked.
     durable: Mutex<Option<u64>>,
+    /// Whether nothing may be written that nobody asked for.
+    is_examined: bool,
 }
 
 impl Store {
@@ -83,10 +85,18 @@ impl Store {
 
     /// Opens the store in `root`. What a writer that was killed had staged is taken in first.
     pub fn open(disk: Arc<dyn Disk>, root: &Path) -> Result<Store> {
+        let mut store = Store::examined(disk, root)?;
+        store.is_examined = false;
+        stage::salvage_dead(&store);
+        Ok(store)
+    }
+
+    /// Opens the store in `root` to look at it as it is: reading changes nothing.
+    pub(crate) fn examined(disk: Arc<dyn Disk>, root: &Path) -> Result<Store> {
         let id = read_format(disk.as_ref(), root)?;
         let packs = Packs::new(disk.clone(), root.join("packs"));
         let view = View::load(disk.as_ref(), root, &packs, Ranges::new())?;
-        let store = Store {
+        Ok(Store {
             disk,
             root: root.to_path_buf(),
             id,
@@ -94,9 +104,8 @@ impl Store {
             recent: Recent::default(),
             view: RwLock::new(Arc::new(view)),
             durable: Mutex::default(),
-        };
-        stage::salvage_dead(&store);
-        Ok(store)
+            is_examined: true,
+        })
     }
 
     /// Opens the store in `root`, or makes it where there is nothing yet.
@@ -421,7 +430,7 @@ fn create_missing(disk: &dyn Disk, root: &Path) -> Result<()> {
     disk.sync_dir(root).map_err(Error::at(root))
 }
 
-fn read_format(disk: &dyn Disk, root: &Path) -> Result<StoreId> {
+pub(crate) fn read_format(disk: &dyn Disk, root: &Path) -> Result<StoreId> {
     let path = root.join("state/format");
     let not_a_store = || Error::NotAStore(root.to_path_buf());
     let file = match disk.open(&path) {

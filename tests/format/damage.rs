@@ -1,15 +1,25 @@
-//! P3, never wrong: whatever happens to a byte of a store, a read gives the content or an error.
+//! P3, never wrong, and P11, fsck is complete: whatever happens to a byte of a store, a read gives
+//! the content or an error, and an examination tells what is lost.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::builder::{Frame, Pack, store};
+use lob_store::disk::{Disk, SimDisk};
+use lob_store::fsck::{self, Depth, Fault, Finding, Gravity, Object, Remedy};
+use lob_store::{LobId, PackId, Store};
+use rayon::prelude::*;
+
+use super::builder::{Frame, Pack, root, store};
 use super::pack::hash;
 use super::{open, read_by_engine};
 use crate::store::noise;
 
-/// A store of one pack with every kind of frame, and what it holds.
-fn made(dir: &Path) -> Vec<Vec<u8>> {
+const ROOT: &str = "/store";
+
+/// A pack with every kind of frame, and the lobs in it.
+fn mixed() -> (Pack, Vec<Vec<u8>>) {
     let (one, two) = (noise(1, 100), b"text and text ".repeat(20));
     let mut edited = two.clone();
     edited.splice(33..33, *b"an edit");
@@ -19,77 +29,347 @@ fn made(dir: &Path) -> Vec<Vec<u8>> {
     pack.frame(&Frame::delta(1, &[&edited], &[&two]));
     pack.lob_of(&[&one, &two]);
     pack.lob_of(&[&edited]);
-    store(dir, &[&pack]);
-    vec![[one.as_slice(), &two].concat(), edited]
+    let pair = [noise(2, 60), noise(3, 64)];
+    pack.frame(&Frame::raw(&[&pair[0], &pair[1]]));
+    for one in &pair {
+        pack.lob_of(&[one]);
+    }
+    let mut contents = vec![[one.as_slice(), &two].concat(), edited];
+    contents.extend(pair);
+    (pack, contents)
 }
 
-/// Reads all that the store held; how many of the contents came back. Others are errors.
-fn readable(dir: &Path, contents: &[Vec<u8>]) -> usize {
-    let Ok(store) = open(dir) else { return 0 };
-    let came_back = |content: &&Vec<u8>| match read_by_engine(&store, &hash(content)) {
-        Ok(read) => {
-            assert!(read == **content, "a read gave something else");
-            true
+/// A store of nine packs under a run of the index; and all that it holds.
+fn made() -> (SimDisk, Vec<Vec<u8>>) {
+    let dir = tempfile::tempdir().unwrap();
+    let (pack, mut contents) = mixed();
+    store(dir.path(), &[&pack]);
+    let store = open(dir.path()).unwrap();
+    for n in 0..8 {
+        let content = noise(10 + n, 50);
+        let mut writer = store.writer().unwrap();
+        writer.add(&mut content.as_slice(), &()).unwrap();
+        writer.finish().unwrap();
+        contents.push(content);
+    }
+    assert_eq!(fs::read_dir(dir.path().join("index")).unwrap().count(), 1);
+    let disk = SimDisk::new();
+    load(&disk, dir.path(), Path::new(ROOT));
+    (disk.killed(disk.changes()), contents)
+}
+
+/// Copies a directory to a simulated disk.
+fn load(disk: &SimDisk, from: &Path, to: &Path) {
+    disk.create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let to = to.join(path.file_name().unwrap());
+        match path.is_dir() {
+            true => load(disk, &path, &to),
+            false => put(disk, &to, &fs::read(&path).unwrap()),
         }
-        Err(_) => false,
+    }
+}
+
+fn put(disk: &SimDisk, path: &Path, bytes: &[u8]) {
+    if disk.len(path).unwrap().is_some() {
+        disk.remove(path).unwrap();
+    }
+    disk.create(path).unwrap().append(bytes).unwrap();
+}
+
+/// All files of a store but those that are empty, by their paths.
+fn files(disk: &SimDisk) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for dir in ["state", "packs", "roots", "index"] {
+        let dir = Path::new(ROOT).join(dir);
+        let entries = disk.list(&dir).unwrap().into_iter();
+        let full = entries.filter(|entry| entry.len > 0);
+        files.extend(full.map(|entry| dir.join(entry.name)));
+    }
+    files
+}
+
+fn examine(disk: &SimDisk, depth: Depth) -> lob_store::Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let each = &mut |finding| findings.push(finding);
+    fsck::examine(Arc::new(disk.clone()), Path::new(ROOT), depth, &(), each)?;
+    Ok(findings)
+}
+
+/// Reads all that the store held; which of it does not come back. A read is right or fails.
+fn unreadable(disk: &SimDisk, contents: &[Vec<u8>]) -> BTreeSet<LobId> {
+    let store = Store::open(Arc::new(disk.clone()), Path::new(ROOT));
+    let comes_back =
+        |content: &&Vec<u8>| match store.as_ref().map(|s| read_by_engine(s, &hash(content))) {
+            Ok(Ok(read)) => {
+                assert!(read == **content, "a read gave something else");
+                true
+            }
+            _ => false,
+        };
+    let gone = contents.iter().filter(|content| !comes_back(content));
+    gone.map(|content| LobId::of(content)).collect()
+}
+
+/// Examines a store with one file changed, and compares what is found with what can be read.
+fn judge(disk: &SimDisk, contents: &[Vec<u8>], file: &Path, what: &str) {
+    let what = format!("{} {what}", file.display());
+    let unreadable = unreadable(&disk.killed(disk.changes()), contents);
+    let before = disk.changes();
+    let found = examine(disk, Depth::Deep);
+    assert_eq!(
+        disk.changes(),
+        before,
+        "{what}: an examination changes nothing"
+    );
+    let Ok(found) = found else {
+        // Without its format a directory is no store, and nobody reads it.
+        assert_eq!(
+            (file.ends_with("format"), unreadable.len()),
+            (true, contents.len()),
+            "{what}"
+        );
+        return;
     };
-    contents.iter().filter(came_back).count()
+    let lost: BTreeSet<_> = found
+        .iter()
+        .filter_map(|finding| match finding.object {
+            Object::Lob(id) if finding.gravity == Gravity::Loss => Some(id),
+            _ => None,
+        })
+        .collect();
+    // Of a pack that is lost with both tables nobody can tell what was in it.
+    let of_table = |id: PackId| found.iter().any(|f| f.object == Object::Table(id));
+    let untold = found.iter().any(|finding| match finding.object {
+        Object::Pack(id) => finding.gravity == Gravity::Loss && of_table(id),
+        _ => false,
+    });
+    assert!(
+        lost == unreadable || untold && lost.is_subset(&unreadable),
+        "{what}: {found:?}"
+    );
+    // The id of a store is a number like any other.
+    assert!(!found.is_empty() || file.ends_with("format"), "{what}");
 }
 
-/// The one file of a directory with this extension.
-fn find(dir: &Path, extension: &str) -> std::path::PathBuf {
-    let entries = fs::read_dir(dir).unwrap();
-    let mut paths = entries.map(|entry| entry.unwrap().path());
-    let found = paths.find(|path| path.extension().unwrap_or_default() == extension);
-    found.unwrap()
+/// Does something to each of `count` places of each file, and judges what comes of it.
+fn judge_all(count: impl Fn(&[u8]) -> usize, change: impl Fn(&mut Vec<u8>, usize) + Sync) {
+    let (whole, contents) = made();
+    for file in files(&whole) {
+        let map = whole.map(&file).unwrap();
+        (0..count(&map)).into_par_iter().for_each(|at| {
+            let disk = whole.killed(0);
+            let mut bytes = map.to_vec();
+            change(&mut bytes, at);
+            put(&disk, &file, &bytes);
+            judge(
+                &disk.killed(disk.changes()),
+                &contents,
+                &file,
+                &format!("at {at}"),
+            );
+        });
+    }
 }
 
 #[test]
-fn a_changed_byte_is_an_error_or_harmless() {
-    let dir = tempfile::tempdir().unwrap();
-    let contents = made(dir.path());
-    let (packs, roots) = (dir.path().join("packs"), dir.path().join("roots"));
-    let table = find(&packs, "idx");
-    let table_len = fs::read(&table).unwrap().len();
-    for file in [&table, &find(&packs, "pack"), &find(&roots, "")] {
-        let whole = fs::read(file).unwrap();
-        let records_end = whole.len().saturating_sub(24 + table_len);
-        for at in 0..whole.len() {
-            let mut bad = whole.clone();
-            bad[at] ^= 1 << (at % 8);
-            fs::write(file, &bad).unwrap();
-            let count = readable(dir.path(), &contents);
-            // Of the two copies of the table, either serves; and without roots all packs count.
-            let spare = at >= records_end || !file.starts_with(&packs) || file == &table;
-            assert!(!spare || count == 2, "{} byte {at}", file.display());
-        }
-        fs::write(file, &whole).unwrap();
+fn nothing_is_found_in_a_good_store() {
+    let (disk, contents) = made();
+    assert_eq!(unreadable(&disk.killed(0), &contents), BTreeSet::new());
+    for depth in [Depth::Quick, Depth::Deep] {
+        assert_eq!(examine(&disk, depth).unwrap(), []);
     }
-    assert_eq!(readable(dir.path(), &contents), 2);
 }
 
 #[test]
-fn a_cut_off_file_is_an_error_or_harmless() {
-    let dir = tempfile::tempdir().unwrap();
-    let contents = made(dir.path());
-    let packs = dir.path().join("packs");
-    for (file, with_table) in [
-        (find(&packs, "idx"), true),
-        (find(&packs, "pack"), true),
-        (find(&packs, "pack"), false),
-    ] {
-        if !with_table {
-            fs::remove_file(find(&packs, "idx")).unwrap();
+fn p3_p11_a_changed_byte_is_found() {
+    judge_all(<[u8]>::len, |bytes, at| bytes[at] ^= 1 << (at % 8));
+}
+
+#[test]
+fn p3_p11_a_cut_off_file_is_found() {
+    judge_all(<[u8]>::len, Vec::truncate);
+}
+
+#[test]
+fn p3_p11_a_byte_too_many_is_found() {
+    judge_all(|_| 1, |bytes, _| bytes.push(0));
+}
+
+#[test]
+fn p3_p11_files_that_changed_places_are_found() {
+    let (whole, contents) = made();
+    let mut files = files(&whole);
+    files.retain(|file| !file.ends_with("format"));
+    let places = files
+        .iter()
+        .flat_map(|one| files.iter().map(move |two| (one, two)));
+    let pairs: Vec<_> = places.filter(|(one, two)| one < two).collect();
+    pairs.into_par_iter().for_each(|(one, two)| {
+        let disk = whole.killed(0);
+        let bytes = [one, two].map(|file| disk.map(file).unwrap().to_vec());
+        put(&disk, one, &bytes[1]);
+        put(&disk, two, &bytes[0]);
+        let what = format!("and {}", two.display());
+        judge(&disk.killed(disk.changes()), &contents, one, &what);
+    });
+}
+
+#[test]
+fn p3_p11_a_lost_file_is_found() {
+    let (whole, contents) = made();
+    for file in files(&whole) {
+        let disk = whole.killed(0);
+        disk.remove(&file).unwrap();
+        let disk = disk.killed(disk.changes());
+        let found = || examine(&disk, Depth::Quick).unwrap();
+        if file.ends_with("roots/0000000000000009") {
+            // Nobody can tell that there was one more, but its pack is there.
+            let of_pack = |f: &Finding| (f.gravity, f.remedy) == (Gravity::Leftover, Remedy::Adopt);
+            assert!(
+                matches!(found().as_slice(), [_, one] if of_pack(one)),
+                "{:?}",
+                found()
+            );
+        } else if file.extension() == Some("run".as_ref()) {
+            assert_eq!(found(), []);
+            assert_eq!(unreadable(&disk, &contents).len(), 0);
+        } else {
+            judge(&disk, &contents, &file, "lost");
         }
-        let whole = fs::read(&file).unwrap();
-        let mut least = 2;
-        for len in 0..whole.len() {
-            fs::write(&file, &whole[..len]).unwrap();
-            least = least.min(readable(dir.path(), &contents));
+        if file.parent().is_some_and(|dir| dir.ends_with("packs")) {
+            let found = found();
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert_eq!(found[0].fault, Fault::Missing);
         }
-        let spare = file.extension() == Some("idx".as_ref());
-        assert_eq!(least, if spare { 2 } else { 0 });
-        fs::write(&file, &whole).unwrap();
-        assert_eq!(readable(dir.path(), &contents), 2);
     }
+}
+
+/// What is beyond the records of packs is found without reading all of them.
+#[test]
+fn p11_an_examination_need_not_be_deep_to_find_most() {
+    let (whole, _) = made();
+    for file in files(&whole) {
+        let map = whole.map(&file).unwrap();
+        let name = file.to_str().unwrap();
+        let table = Path::new(name).with_extension("idx");
+        let table = whole.len(&table).unwrap().unwrap_or(0) as usize;
+        for at in 0..map.len() {
+            let disk = whole.killed(0);
+            let mut bytes = map.to_vec();
+            bytes[at] ^= 1 << (at % 8);
+            put(&disk, &file, &bytes);
+            let found = examine(&disk, Depth::Quick);
+            let hidden = match file.extension() {
+                // The records, and the parameters of the writer, which are nobody's business.
+                Some(kind) if kind == "pack" => {
+                    (10..12).contains(&at) || (32..map.len() - 24 - table).contains(&at)
+                }
+                _ => file.ends_with("format"),
+            };
+            let is_found = found.as_ref().map_or(true, |found| !found.is_empty());
+            assert!(hidden || is_found, "{name} at {at}: {found:?}");
+        }
+    }
+}
+
+/// A table with a good hash, in a pack with a good name, that is not what is in the pack: no damage,
+/// but the work of a bad writer.
+#[test]
+fn p11_a_table_that_lies_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let (pack, contents) = mixed();
+    store(dir.path(), &[&pack]);
+    let (bytes, table) = pack.close();
+    let records = bytes.len() - 24 - table.len();
+    let empty = SimDisk::new();
+    fs::remove_dir_all(dir.path().join("packs")).unwrap();
+    load(&empty, dir.path(), Path::new(ROOT));
+    empty.create_dir(&Path::new(ROOT).join("packs")).unwrap();
+    let empty = empty.killed(empty.changes());
+    (0..table.len() - 32).into_par_iter().for_each(|at| {
+        let mut lie = table[..table.len() - 32].to_vec();
+        lie[at] ^= 1 << (at % 8);
+        lie.extend(hash(&lie));
+        let trailer = &bytes[bytes.len() - 24..];
+        let pack = [&bytes[..records], lie.as_slice(), trailer].concat();
+        let (id, disk) = (hash(&pack), empty.killed(0));
+        let name: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        let put = |name: String, bytes: &[u8]| put(&disk, &Path::new(ROOT).join(name), bytes);
+        put(format!("packs/{name}.pack"), &pack);
+        put(format!("packs/{name}.idx"), &lie);
+        let root = root(1, &[0; 16], &[(id, pack.len() as u64)]);
+        put(format!("roots/{:016x}", 1), &root);
+        let disk = disk.killed(disk.changes());
+        let found = examine(&disk, Depth::Deep).unwrap();
+        // The first base of a frame that has none.
+        let harmless = [72, 104, 168].contains(&at);
+        assert_eq!(found.is_empty(), harmless, "at {at}: {found:?}");
+        assert!(!harmless || unreadable(&disk, &contents).is_empty());
+    });
+}
+
+#[test]
+fn p11_a_manifest_that_lies_is_found() {
+    let content = noise(1, 100);
+    let id = hash(&content);
+    for (len, good) in [(100, true), (99, false), (101, false)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut pack = Pack::new([1; 16]);
+        pack.frame(&Frame::raw(&[&content]));
+        pack.lob(id, &[(id, len)]);
+        store(dir.path(), &[&pack]);
+        let disk = SimDisk::new();
+        load(&disk, dir.path(), Path::new(ROOT));
+        let found = examine(&disk, Depth::Deep).unwrap();
+        let lost = |f: &Finding| {
+            f.object == Object::Lob(LobId::from_bytes(id)) && f.gravity == Gravity::Loss
+        };
+        assert_eq!(found.len(), usize::from(!good), "{found:?}");
+        assert!(found.iter().all(lost), "{found:?}");
+    }
+}
+
+#[test]
+fn p11_a_root_that_lies_is_found() {
+    let (whole, contents) = made();
+    // The last one, so that nothing follows it.
+    let path = Path::new(ROOT).join(format!("roots/{:016x}", 9));
+    let bytes = whole.map(&path).unwrap();
+    let before = bytes[24..40].try_into().unwrap();
+    let id = bytes[44..76].try_into().unwrap();
+    let len = u64::from_le_bytes(bytes[76..84].try_into().unwrap());
+    assert!(root(9, &before, &[(id, len)]) == bytes[..]);
+    let lies = [
+        root(9, &before, &[(id, len + 1)]),
+        root(9, &[1; 16], &[(id, len)]),
+        root(8, &before, &[(id, len)]),
+    ];
+    let objects = [
+        Object::Pack(PackId::from_bytes(id)),
+        Object::Root(9),
+        Object::Root(9),
+    ];
+    for (lie, object) in lies.into_iter().zip(objects) {
+        let disk = whole.killed(0);
+        put(&disk, &path, &lie);
+        let disk = disk.killed(disk.changes());
+        let found = examine(&disk, Depth::Quick).unwrap();
+        assert!(found.iter().any(|f| f.object == object), "{found:?}");
+        judge(&disk, &contents, &path, "lies");
+    }
+}
+
+#[test]
+fn what_a_newer_lob_wrote_is_no_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut pack, _) = mixed();
+    pack.section(b"NEW!", 0, b"news");
+    store(dir.path(), &[&pack]);
+    let disk = SimDisk::new();
+    load(&disk, dir.path(), Path::new(ROOT));
+    let found = examine(&disk, Depth::Deep).unwrap();
+    let newer = |f: &Finding| (f.gravity, f.remedy) == (Gravity::Note, Remedy::Upgrade);
+    assert!(found.len() == 3 && found.iter().all(newer), "{found:?}");
 }

@@ -7,7 +7,10 @@
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use lob_store::disk::OsDisk;
+use lob_store::fsck::{self, Depth, Object};
 use lob_store::{LobId, Parts};
 
 use super::pack::{Id, hash};
@@ -167,4 +170,28 @@ fn the_frozen_run_of_version_2_is_written_and_read() {
     assert_eq!(store.lob(&missing).unwrap(), None);
     let after = fs::metadata(&run).unwrap().modified().unwrap();
     assert_eq!(after, written, "it holds");
+}
+
+/// Its run has no hashes, so that only the tables can tell what should be in it.
+#[test]
+fn p11_the_frozen_store_is_examined() {
+    let dir = thawed();
+    let found = || {
+        let mut found = Vec::new();
+        let each = &mut |finding| found.push(finding);
+        fsck::examine(Arc::new(OsDisk), dir.path(), Depth::Deep, &(), each).unwrap();
+        found
+    };
+    assert_eq!(found(), []);
+    let path = dir
+        .path()
+        .join("index/0000000000000000-0000000000000009.run");
+    let whole = fs::read(&path).unwrap();
+    let lists = 80 + 9 * 32 + 32;
+    for at in (lists..lists + 9 * 16).step_by(5) {
+        let mut bad = whole.clone();
+        bad[at] ^= 1 << (at % 8);
+        fs::write(&path, &bad).unwrap();
+        assert!(matches!(found().as_slice(), [f] if f.object == Object::Run(0, 9)));
+    }
 }

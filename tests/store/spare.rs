@@ -8,12 +8,12 @@ use lob_store::{ChunkId, LobId, Store, Writer};
 use super::{noise, open, read};
 
 /// A lob of some chunks, and a small one.
-fn contents() -> [Vec<u8>; 2] {
+pub fn contents() -> [Vec<u8>; 2] {
     [noise(1, 400_000), noise(2, 3000)]
 }
 
 /// A store with two packs that hold the same: their writers did not see each other.
-fn store(dir: &Path) -> Vec<PathBuf> {
+pub fn store(dir: &Path) -> Vec<PathBuf> {
     let stores = [open(dir), open(dir)];
     let fill = |store| {
         let mut writer = Store::writer(store).expect("a writer");
@@ -37,7 +37,7 @@ fn store(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// Where `bytes` are in a file.
-fn find(file: &[u8], bytes: &[u8]) -> usize {
+pub fn find(file: &[u8], bytes: &[u8]) -> usize {
     let mut windows = file.windows(bytes.len());
     windows
         .position(|window| window == bytes)

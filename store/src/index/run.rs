@@ -97,6 +97,11 @@ pub(crate) fn ranges(disk: &dyn Disk, dir: &Path) -> Result<Vec<(u64, u64)>> {
     Ok(names.filter_map(parse_name).collect())
 }
 
+/// Whether a file of this name is a run.
+pub(crate) fn is_run(name: &str) -> bool {
+    parse_name(name).is_some()
+}
+
 impl Run {
     /// The runs in `dir` that together cover the longest range of roots from the first on, of those
     /// that count: in a copy that was made while the store grew, the index may be ahead of the
@@ -205,6 +210,11 @@ impl Run {
                 .as_ref()
                 .is_some_and(|hash| self.bytes[hash.clone()] == *found.as_bytes())
         })
+    }
+
+    /// Whether it is of a version that has hashes of lists.
+    pub(crate) fn has_hashes(&self) -> bool {
+        self.chunks.hash.is_some()
     }
 
     /// Whether both lists hold.

@@ -9,7 +9,7 @@ use crate::manifest::Manifest;
 
 use super::record::{PACK_HEADER, RECORD_HEADER, RecordHeader, decode_pack_header};
 use super::table::{FrameEntry, LobEntry};
-use super::{Record, TRAILER_MAGIC};
+use super::{Nonce, Record, TRAILER_MAGIC};
 
 fn read(file: &dyn DiskFile, path: &Path, offset: u64, len: usize) -> Result<Vec<u8>> {
     let mut bytes = vec![0; len];
@@ -86,9 +86,14 @@ fn read_record(file: &dyn DiskFile, path: &Path, offset: u64) -> Result<(Record,
     Ok((header.decode_record(&head, stored)?, after - offset))
 }
 
+/// The nonce of a pack.
+pub(crate) fn nonce_of(file: &dyn DiskFile, path: &Path) -> Result<Nonce> {
+    decode_pack_header(&read(file, path, 0, PACK_HEADER)?)
+}
+
 /// The number of the stage that a pack was made in.
 pub(crate) fn stage_of(file: &dyn DiskFile, path: &Path) -> Result<u64> {
-    let nonce = decode_pack_header(&read(file, path, 0, PACK_HEADER)?)?;
+    let nonce = nonce_of(file, path)?;
     let (first, _) = nonce
         .split_first_chunk()
         .ok_or_else(|| Error::damaged(path.display(), "its nonce is too short"))?;

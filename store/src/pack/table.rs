@@ -252,6 +252,18 @@ impl Table {
         }
     }
 
+    /// All of it.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The nonce of its pack.
+    pub(crate) fn nonce(&self) -> Nonce {
+        let mut nonce = Nonce::default();
+        nonce.copy_from_slice(&self.bytes[16..32]);
+        nonce
+    }
+
     fn unknown_codec(&self) -> Option<u8> {
         let frames = self.bytes[self.frames.clone()].chunks_exact(FRAME_ITEM);
         frames

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use crate::disk::Disk;
+use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
 use crate::id::PackId;
 
@@ -76,8 +76,8 @@ fn alone(disk: &dyn Disk, dir: &Path, seq: u64) -> Result<Option<(Root, Cursor, 
 }
 
 /// The highest number of a root, disregarding files that are far from all others.
-fn last_number(disk: &dyn Disk, dir: &Path) -> Result<u64> {
-    let entries = disk.list(dir).map_err(Error::at(dir))?;
+pub(super) fn last_number(disk: &dyn Disk, dir: &Path) -> Result<u64> {
+    let entries = disk::entries(disk, dir).map_err(Error::at(dir))?;
     let number = |name: &str| {
         let seq = u64::from_str_radix(name, 16).ok()?;
         (path(dir, seq) == dir.join(name)).then_some(seq)
@@ -86,10 +86,15 @@ fn last_number(disk: &dyn Disk, dir: &Path) -> Result<u64> {
     // Sixteen digits each: in the order of names is in the order of numbers.
     let mut last = 0;
     for seq in numbers {
-        if seq - last > GAP_MAX {
+        if !is_near(last, seq) {
             break;
         }
         last = seq;
     }
     Ok(last)
+}
+
+/// Whether a root of this number may follow `last`, the highest one so far.
+pub(crate) fn is_near(last: u64, seq: u64) -> bool {
+    seq > last && seq - last <= GAP_MAX
 }

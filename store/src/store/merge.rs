@@ -16,6 +16,9 @@ impl Store {
     /// entry is rewritten a logarithmic number of times. Runs that do not hold are made anew from
     /// the tables of their packs. Another process at it is a reason to leave.
     pub(super) fn merge_index(&self) -> Result<()> {
+        if self.is_examined {
+            return Ok(());
+        }
         let disk = self.disk.as_ref();
         let lock = self.root.join("state/index.lock");
         let Some(_turn) = disk.lock(&lock, false).map_err(Error::at(&lock))? else {
