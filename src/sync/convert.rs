@@ -8,7 +8,7 @@ mod smudge;
 mod spool;
 mod turn;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{Cursor, Read};
 use std::sync::Arc;
 
@@ -68,6 +68,10 @@ pub struct Converter<'a> {
     turn: Option<Turn>,
     /// Pointers that git stores, which scans would have to ask for.
     pointers: Vec<Pointer>,
+    /// Whether this was asked already: does this git fill a new work tree?
+    looked_ahead: bool,
+    /// What it needs and cannot be had.
+    unavailable: HashSet<LobInfo>,
     /// Delayed files that git was not yet told to be available.
     delayed: BTreeMap<Vec<u8>, LobInfo>,
     /// Delayed files that git will ask for again.
@@ -170,6 +174,8 @@ impl<'a> Converter<'a> {
             undisturbed: None,
             turn: None,
             pointers: Vec::new(),
+            looked_ahead: false,
+            unavailable: HashSet::new(),
             delayed: BTreeMap::new(),
             available: HashMap::new(),
             populate: BTreeMap::new(),

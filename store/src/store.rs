@@ -20,7 +20,7 @@ use crate::stage::{self, Writer};
 use crate::view::{Ranges, View, is_absent};
 
 /// What a store knows of a lob without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LobInfo {
     /// Its id.
     pub id: LobId,

@@ -100,3 +100,42 @@ fn a_push_with_nothing_to_send_touches_no_remote() {
     let said = work.try_git(&["push", "origin", "main"]).ok_stderr();
     assert!(said.contains("pushed 1 lob, 2.0 kB"), "{said}");
 }
+
+/// How often git was asked for patience about a file, by what it writes of its packets.
+fn delays(trace: &std::path::Path) -> usize {
+    let text = fs::read_to_string(trace).unwrap_or_default();
+    fs::remove_file(trace).ok();
+    assert!(text.contains("command=smudge"), "nothing was traced");
+    text.matches("< status=delayed").count()
+}
+
+#[test]
+fn git_asks_once_for_each_file_of_a_clone_and_twice_where_few_are_new() {
+    let world = World::new();
+    let (origin, work) = many(&world);
+    work.git(&["push", "-q", "origin", "main"]);
+    let trace = world.path().join("trace");
+    let traced = |dir: &std::path::Path, args: &[&str]| {
+        let mut git = world.command("git");
+        world.ok(git
+            .current_dir(dir)
+            .args(args)
+            .env("GIT_TRACE_PACKET", &trace));
+    };
+    let from = origin.path().to_str().expect("UTF-8");
+    traced(world.path(), &["clone", "-q", from, "clone"]);
+    assert_eq!(delays(&trace), 0);
+    let clone = world.repo("clone");
+    clone.assert_clean();
+    assert!(clone.read("dir1/1.bin") == noise(1, 2000));
+    work.git(&["switch", "-q", "-c", "more"]);
+    for n in 0..3 {
+        work.write(&format!("new{n}.bin"), noise(1000 + n, 2000));
+    }
+    work.commit("More");
+    work.git(&["push", "-q", "origin", "more"]);
+    clone.git(&["fetch", "-q"]);
+    traced(clone.path(), &["switch", "-q", "more"]);
+    assert_eq!(delays(&trace), 3, "they are fetched together");
+    clone.assert_clean();
+}

@@ -10,8 +10,10 @@ use super::turn::Turn;
 use super::{Converter, Rules, beginning};
 use crate::git::filter::{Failure, Reply, Smudge};
 use crate::git::patterns::Patterns;
+use crate::git::refs::Head;
 use crate::git::{Pointer, Settings};
 use crate::sync::checkout;
+use crate::sync::wanted::{self, Want};
 
 /// Content up to this length is read and verified whole before git is told of success, so that the
 /// pointer can still be the answer when it is damaged. Git holds it in memory too.
@@ -108,7 +110,14 @@ impl<'a> Converter<'a> {
             (false, Some(decision)) => decision,
             _ if populate => Decision::Populate,
             (true, _) => Decision::Give,
-            (false, None) if request.can_delay => Decision::Delay,
+            (false, None) if request.can_delay => {
+                self.fetch_ahead();
+                match self.find(lob)? {
+                    true => Decision::Give,
+                    false if self.unavailable.contains(&lob) => Decision::Missing,
+                    false => Decision::Delay,
+                }
+            }
             (false, None) => {
                 self.fetch(&[lob]);
                 match self.find(lob)? {
@@ -181,6 +190,32 @@ impl<'a> Converter<'a> {
         let paths = delayed.keys().cloned().collect();
         self.available.extend(delayed);
         paths
+    }
+
+    /// With the first file of a new work tree, brings all that its commit needs into the store: git
+    /// would ask for each file twice if each were delayed.
+    fn fetch_ahead(&mut self) {
+        if std::mem::replace(&mut self.looked_ahead, true) {
+            return;
+        }
+        let repo = self.local.repo();
+        // Where there is an index git checks out a difference, and a sparse checkout is a part.
+        let sparse = repo
+            .config()
+            .and_then(|config| config.bool("core.sparseCheckout", false));
+        if repo.index_file().exists() || sparse.unwrap_or(true) {
+            return;
+        }
+        // Whatever fails here, the files are delayed and fetched together.
+        let head = Head::read(repo).ok().and_then(|head| head.oid());
+        let wants = head.map(|head| wanted::snapshots(repo, &[head]));
+        let Some(Ok(wants)) = wants else {
+            return;
+        };
+        let mut wanted: Vec<LobInfo> = wants.iter().map(Want::info).collect();
+        self.fetch(&wanted);
+        wanted.retain(|lob| !self.find(*lob).unwrap_or(true));
+        self.unavailable.extend(wanted);
     }
 
     /// Brings those of the lobs that are missing into the store, as far as they can be had.
