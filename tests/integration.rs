@@ -20,5 +20,6 @@ mod store;
 mod support;
 mod sync;
 mod tidy;
+mod trials;
 #[cfg(unix)]
 mod trouble;
