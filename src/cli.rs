@@ -10,6 +10,7 @@ mod doctor;
 mod env;
 mod fetch;
 mod filter_process;
+mod fsck;
 mod hook;
 mod init;
 mod install;
@@ -105,6 +106,7 @@ enum Command {
     Pull(pull::Args),
     Prefetch(prefetch::Args),
     Prune(prune::Args),
+    Fsck(fsck::Args),
     Checkout(checkout::Args),
     Install(install::Args),
     Uninstall(uninstall::Args),
@@ -133,6 +135,7 @@ impl Command {
             Command::Pull(args) => pull::run(args, ui),
             Command::Prefetch(args) => prefetch::run(args, ui),
             Command::Prune(args) => prune::run(args, ui),
+            Command::Fsck(args) => fsck::run(args, ui),
             Command::Checkout(args) => checkout::run(args, ui),
             Command::Install(args) => install::run(args, ui),
             Command::Uninstall(args) => uninstall::run(args, ui),

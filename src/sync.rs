@@ -5,6 +5,7 @@ mod contact;
 pub mod convert;
 mod error;
 pub mod fetch;
+pub mod fsck;
 mod job;
 pub mod keep;
 pub mod ledger;

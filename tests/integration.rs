@@ -7,6 +7,7 @@
 
 mod filters;
 mod format;
+mod fsck;
 #[cfg(unix)]
 mod guide;
 #[cfg(unix)]

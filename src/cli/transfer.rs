@@ -274,7 +274,8 @@ pub(super) fn lobs(n: u64, size: u64) -> String {
     format!("{}, {}", count(n, "lob"), Size(size))
 }
 
-fn count(n: u64, noun: &str) -> String {
+/// `1 chunk`, `3 chunks`.
+pub(super) fn count(n: u64, noun: &str) -> String {
     match n {
         1 => format!("1 {noun}"),
         n => format!("{n} {noun}s"),

@@ -136,7 +136,7 @@ impl Error {
             Error::NoUrl(name) => format!("set one: git config remote.{name}.lobUrl file:///path"),
             Error::NoSpace { .. } => "make room there, or move less: --mode checkout".into(),
             Error::Differ { .. } => {
-                "run it again; if that does not help, a disk or another program changes one of the stores".into()
+                "run it again; if that does not help: lob fsck --deep --remote REMOTE".into()
             }
             Error::Unsendable { way, .. } => {
                 format!("{way}; or push the commits without them: git push --no-verify")

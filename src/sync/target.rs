@@ -127,7 +127,8 @@ impl Target {
         }
     }
 
-    fn dir(&self, repo: &Repo) -> Result<PathBuf> {
+    /// The directory of the store, whether one is there or not.
+    pub fn dir(&self, repo: &Repo) -> Result<PathBuf> {
         match &self.place {
             Place::Store(Location::Dir(dir)) => Ok(dir.clone()),
             Place::Inside(url) => match remotes::behind(repo, url.clone()) {
