@@ -15,7 +15,7 @@ pub mod url;
 
 use std::fmt;
 
-use lob_store::{ChunkId, Cursor, Frame, LobId, LobInfo, Manifest, StoreId};
+use lob_store::{ChunkId, Cursor, Epoch, Frame, LobId, LobInfo, Manifest, StoreId};
 
 pub use absent::Absent;
 pub use dir::{Access, open_dir};
@@ -30,10 +30,15 @@ pub trait Remote: fmt::Debug + Send + Sync {
     fn store_id(&self) -> StoreId;
     /// Where its sequence of changes stands; an equal cursor later means an unchanged store.
     fn cursor(&self) -> Result<Cursor>;
+    /// The epoch that it is in: another one before lobs leave it.
+    fn epoch(&self) -> Result<Epoch>;
     /// Takes in what others have published since.
     fn refresh(&self) -> Result<()>;
     /// For each id the length of the lob, or `None` where the store does not hold it.
     fn sizes(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>>;
+    /// As [`Remote::sizes`]; and what is there is durable, and counts as stored just now: whoever
+    /// cleans up there leaves it alone as long as he grants to what is new.
+    fn hold(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>>;
     /// For each id whether the store holds that chunk.
     fn has_chunks(&self, ids: &[ChunkId]) -> Result<Vec<bool>>;
     /// For each id the manifest, or `None` where the store does not hold the lob.
@@ -50,7 +55,8 @@ pub trait Remote: fmt::Debug + Send + Sync {
     fn each_frame(&self, ids: &[ChunkId], each: &mut dyn FnMut(Frame) -> Result<()>) -> Result<()>;
     /// Calls `each` for every lob in the store, in no order, each once.
     fn each_lob(&self, each: &mut dyn FnMut(LobInfo) -> Result<()>) -> Result<()>;
-    /// Starts receiving what comes from `origin`.
+    /// Starts receiving what comes from `origin`. Chunks that are there from now on can be relied on
+    /// until the upload ends.
     fn receive(&self, origin: Origin) -> Result<Box<dyn Upload + Send + '_>>;
     /// Bytes that can still be stored there, where that can be told.
     fn free_space(&self) -> Result<Option<u64>>;

@@ -19,6 +19,7 @@ mod hostile;
 mod ledger;
 mod modes;
 mod places;
+mod pruned;
 
 /// The text that git stores for a lob.
 fn pointer(lob: LobInfo) -> String {

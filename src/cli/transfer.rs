@@ -82,7 +82,7 @@ struct Planned<'a> {
     size: u64,
     chunks: u64,
     bytes: u64,
-    held: u64,
+    held: usize,
     missing: usize,
 }
 
@@ -113,7 +113,7 @@ fn show(ui: &Ui, mut job: Job<'_>) -> Outcome {
             size: plan.size(),
             chunks: cost.chunks,
             bytes: cost.bytes,
-            held: plan.held,
+            held: plan.held.len(),
             missing: plan.missing.len(),
         },
     )?;

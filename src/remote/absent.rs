@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use lob_store::{ChunkId, Cursor, Frame, LobId, LobInfo, Manifest, StoreId};
+use lob_store::{ChunkId, Cursor, Epoch, Frame, LobId, LobInfo, Manifest, StoreId};
 
 use super::error::{Error, Result};
 use super::{Origin, Remote, Upload};
@@ -30,12 +30,20 @@ impl Remote for Absent {
         Ok(Cursor::default())
     }
 
+    fn epoch(&self) -> Result<Epoch> {
+        Ok(Epoch::from_bytes([0; 32]))
+    }
+
     fn refresh(&self) -> Result<()> {
         Ok(())
     }
 
     fn sizes(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>> {
         Ok(vec![None; ids.len()])
+    }
+
+    fn hold(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>> {
+        self.sizes(ids)
     }
 
     fn has_chunks(&self, ids: &[ChunkId]) -> Result<Vec<bool>> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lob_store::disk::{Disk, OsDisk};
-use lob_store::{ChunkId, Cursor, Frame, LobId, LobInfo, Manifest, Store, StoreId, Writer};
+use lob_store::{ChunkId, Cursor, Epoch, Frame, LobId, LobInfo, Manifest, Store, StoreId, Writer};
 
 use super::error::{Error, Result};
 use super::{Origin, Remote, Upload};
@@ -81,6 +81,10 @@ impl Remote for Store {
         Ok(Store::cursor(self)?)
     }
 
+    fn epoch(&self) -> Result<Epoch> {
+        Ok(Store::epoch(self)?)
+    }
+
     fn refresh(&self) -> Result<()> {
         Store::refresh(self)?;
         Ok(())
@@ -89,6 +93,13 @@ impl Remote for Store {
     fn sizes(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>> {
         let lobs = self.lobs(ids)?.into_iter();
         Ok(lobs.map(|lob| lob.map(|lob| lob.size)).collect())
+    }
+
+    fn hold(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>> {
+        let mut writer = self.writer()?;
+        let held = writer.hold(ids)?.into_iter();
+        writer.finish()?;
+        Ok(held.map(|lob| lob.map(|lob| lob.size)).collect())
     }
 
     fn has_chunks(&self, ids: &[ChunkId]) -> Result<Vec<bool>> {
@@ -142,6 +153,7 @@ impl Remote for Store {
         let mut writer = self.writer()?;
         // What is pushed is not read here: the memory is better used otherwise.
         writer.set_cold(origin == Origin::Own);
+        writer.start()?;
         Ok(Box::new(Receiving { writer, origin }))
     }
 

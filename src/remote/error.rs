@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use lob_store::StoreId;
+use lob_store::{ChunkId, StoreId};
 
 /// The result of every fallible operation on a remote.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -60,6 +60,14 @@ pub enum Error {
         /// What came.
         what: String,
     },
+    /// The receiver had a chunk when it was asked, and now it is gone.
+    #[error("chunk {chunk} has left {place} while content was sent that needs it")]
+    Left {
+        /// The receiver.
+        place: String,
+        /// The chunk.
+        chunk: ChunkId,
+    },
     /// The store at one of the two ends.
     #[error(transparent)]
     Store(#[from] lob_store::Error),
@@ -86,6 +94,9 @@ impl Error {
                 "is the right share or disk mounted? If this store is meant: \
                  git config remote.NAME.lobStoreId {found}"
             ),
+            Error::Left { .. } => {
+                "somebody prunes that store, again and again: run this once more".into()
+            }
             Error::Store(error) => return error.hint(),
             _ => return None,
         })

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Mutex;
 
-use lob_store::{ChunkId, Codec, Cursor, Frame, LobId, LobInfo, Manifest, Parts, StoreId};
+use lob_store::{ChunkId, Codec, Cursor, Epoch, Frame, LobId, LobInfo, Manifest, Parts, StoreId};
 
 use super::{Origin, Remote, Result, Upload};
 
@@ -112,6 +112,10 @@ impl Remote for Memory {
         })
     }
 
+    fn epoch(&self) -> Result<Epoch> {
+        Ok(Epoch::from_bytes([0; 32]))
+    }
+
     fn refresh(&self) -> Result<()> {
         self.called("refresh");
         Ok(())
@@ -124,6 +128,11 @@ impl Remote for Memory {
             .iter()
             .map(|id| content.lobs.get(id).map(|lob| lob.size))
             .collect())
+    }
+
+    fn hold(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>> {
+        self.called("hold");
+        self.sizes(ids)
     }
 
     fn has_chunks(&self, ids: &[ChunkId]) -> Result<Vec<bool>> {

@@ -6,7 +6,7 @@ use super::error::{Error, Result};
 use super::job::{Job, Link};
 use super::local::Local;
 use super::pace::Pace;
-use super::plan::{Direction, Missing, Plan, Why};
+use super::plan::{Asking, Direction, Missing, Plan, Why};
 use super::push::everything;
 use super::run::{Sides, carry_out};
 use super::target::Target;
@@ -22,11 +22,11 @@ pub fn wanted<'a>(
 ) -> Result<Job<'a>> {
     let lacking = lacking(local, wants)?;
     if lacking.is_empty() {
-        return Ok(Job::nothing(local, target, Direction::Pull));
+        return Ok(Job::nothing(local, target, Asking::ToPull));
     }
     let link = Link::to_read(local, &target, waiting)?;
     let plan = Plan::make(
-        Direction::Pull,
+        Asking::ToPull,
         lacking,
         link.remote.as_ref(),
         local.store()?,
@@ -37,7 +37,7 @@ pub fn wanted<'a>(
 /// Plans to bring here everything that a remote holds, referenced or not.
 pub fn complete<'a>(local: &'a Local, target: Target, waiting: &dyn Fn()) -> Result<Job<'a>> {
     let link = Link::to_read(local, &target, waiting)?;
-    let plan = everything(Direction::Pull, link.remote.as_ref(), local.store()?)?;
+    let plan = everything(Asking::ToPull, link.remote.as_ref(), local.store()?)?;
     Ok(Job::planned(local, target, plan, link, Vec::new()))
 }
 
@@ -136,7 +136,7 @@ fn from_one(
         remote: remote.as_ref(),
     };
     let (from, to) = sides.ends(Direction::Pull);
-    let mut plan = Plan::make(Direction::Pull, wants.to_vec(), from, to)?;
+    let mut plan = Plan::make(Asking::ToPull, wants.to_vec(), from, to)?;
     let mut came = (0, 0);
     if !plan.is_empty() {
         let report = carry_out(&mut plan, sides, pace, progress)?;

@@ -1,14 +1,14 @@
 //! One direction of replication with one remote: planned, and ready to be carried out.
 
-use lob_store::Progress;
 use lob_store::disk::Lock;
+use lob_store::{Epoch, Progress};
 
 use super::error::{Error, Result};
 use super::local::Local;
 use super::pace::Pace;
-use super::plan::{Direction, Plan};
+use super::plan::{Asking, Plan};
 use super::push;
-use super::run::{Report, Sides, carry_out, survey};
+use super::run::{Report, Sides, carry_out, push_all, survey};
 use super::state::State;
 use super::target::Target;
 use crate::git::Oid;
@@ -30,6 +30,8 @@ pub struct Job<'a> {
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) remote: Box<dyn Remote>,
+    /// The epoch that it was in before it was asked anything.
+    pub(super) epoch: Epoch,
     /// Held while planning and moving, so that two runs do not send the same twice.
     _turn: Lock,
 }
@@ -63,9 +65,11 @@ impl Link {
     /// Waits for the turn at the remote; `waiting` is called once if that takes long.
     fn open(local: &Local, remote: Box<dyn Remote>, waiting: &dyn Fn()) -> Result<Link> {
         let turn = take_turn(local, remote.as_ref(), waiting)?;
+        let epoch = remote.epoch()?;
         remote.refresh()?;
         Ok(Link {
             remote,
+            epoch,
             _turn: turn,
         })
     }
@@ -97,11 +101,11 @@ fn take_turn(local: &Local, remote: &dyn Remote, waiting: &dyn Fn()) -> Result<L
 
 impl<'a> Job<'a> {
     /// Nothing is to do.
-    pub(super) fn nothing(local: &'a Local, target: Target, direction: Direction) -> Job<'a> {
+    pub(super) fn nothing(local: &'a Local, target: Target, asking: Asking) -> Job<'a> {
         Job {
             local,
             target,
-            plan: Plan::new(direction),
+            plan: Plan::new(asking),
             link: None,
             tips: Vec::new(),
         }
@@ -148,12 +152,11 @@ impl<'a> Job<'a> {
         let Some(link) = &self.link else {
             return Ok(None);
         };
-        let report = match self.plan.is_empty() {
-            true => None,
-            false => {
-                let sides = link.sides(self.local)?;
-                Some(carry_out(&mut self.plan, sides, pace, progress)?)
-            }
+        let sides = link.sides(self.local)?;
+        let report = match (self.plan.is_empty(), self.plan.asking) {
+            (true, _) => None,
+            (false, Asking::ToPush) => Some(push_all(&mut self.plan, sides, pace, progress)?),
+            (false, _) => Some(carry_out(&mut self.plan, sides, pace, progress)?),
         };
         if self.plan.missing.is_empty() && !self.tips.is_empty() {
             self.learn(link)?;
@@ -164,6 +167,11 @@ impl<'a> Job<'a> {
     fn learn(&self, link: &Link) -> Result<()> {
         // Another run may have learned something since the plan was made.
         let ledger = push::ledger(self.local, link.remote.store_id());
-        push::learn(self.local, ledger, &self.tips, Some(link.remote.cursor()?))
+        push::learn(
+            self.local,
+            ledger,
+            &self.tips,
+            Some((link.remote.cursor()?, link.epoch)),
+        )
     }
 }

@@ -8,14 +8,14 @@ use std::collections::HashSet;
 use std::fmt::Write;
 use std::io;
 
-use lob_store::{Cursor, StoreId};
+use lob_store::{Cursor, Epoch, StoreId};
 
 use super::state::State;
 use crate::git::{Oid, Repo};
 
 /// Most tips that are kept; the oldest go first.
 const TIPS_MAX: usize = 1 << 17;
-const HEADING: &str = "lob ledger 1";
+const HEADING: &str = "lob ledger 2";
 
 /// The ledger of one remote store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,7 @@ pub struct Ledger {
     store: StoreId,
     horizon: Horizon,
     cursor: Cursor,
+    epoch: Epoch,
     /// Oldest first.
     tips: Vec<Oid>,
     known: HashSet<Oid>,
@@ -58,6 +59,7 @@ impl Ledger {
             store,
             horizon,
             cursor: Cursor::default(),
+            epoch: Epoch::from_bytes([0; 32]),
             tips: Vec::new(),
             known: HashSet::new(),
         }
@@ -75,8 +77,8 @@ impl Ledger {
     /// Writes it down.
     pub fn save(&self, state: &State) -> io::Result<()> {
         let mut lines = format!(
-            "{HEADING}\nstore {}\nhorizon {}\ncursor {} ",
-            self.store, self.horizon, self.cursor.seq
+            "{HEADING}\nstore {}\nhorizon {}\nepoch {}\ncursor {} ",
+            self.store, self.horizon, self.epoch, self.cursor.seq
         );
         for byte in self.cursor.hash {
             // Writing to a String does not fail.
@@ -99,22 +101,30 @@ impl Ledger {
         self.cursor
     }
 
+    /// The epoch of the store in which the tips were true.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     /// Whether `oid` is one of the tips; its ancestors are known to git alone.
     pub fn holds(&self, oid: &Oid) -> bool {
         self.known.contains(oid)
     }
 
     /// Compares with where the store stands now. Forgets everything where the store has gone
-    /// backwards, as one that was restored from a backup has. Returns whether that was so.
-    pub fn meet(&mut self, now: Cursor) -> bool {
+    /// backwards, as one that was restored from a backup has, and where lobs may have left it.
+    /// Returns whether that was so.
+    pub fn meet(&mut self, now: Cursor, epoch: Epoch) -> bool {
         let same_place_other_chain = now.seq == self.cursor.seq && now.hash != self.cursor.hash;
         let backwards = now.seq < self.cursor.seq || same_place_other_chain;
-        if backwards {
+        let forgets = backwards || epoch != self.epoch;
+        if forgets {
             self.tips.clear();
             self.known.clear();
         }
         self.cursor = now;
-        backwards
+        self.epoch = epoch;
+        forgets
     }
 
     /// Adds `tips` as the newest, in place of `covered`, which are their ancestors. `now` is where
@@ -145,6 +155,7 @@ fn parse(text: &str, store: StoreId, horizon: Horizon) -> Option<Ledger> {
     {
         return None;
     }
+    let epoch = lines.next()?.strip_prefix("epoch ")?.parse().ok()?;
     let (seq, hash) = lines.next()?.strip_prefix("cursor ")?.split_once(' ')?;
     let cursor = Cursor {
         seq: seq.parse().ok()?,
@@ -157,6 +168,7 @@ fn parse(text: &str, store: StoreId, horizon: Horizon) -> Option<Ledger> {
         store,
         horizon,
         cursor,
+        epoch,
         known: tips.iter().copied().collect(),
         tips,
     })
@@ -216,7 +228,7 @@ mod tests {
             Ledger::load(&state, store(), WHOLE),
             Ledger::new(store(), WHOLE)
         );
-        for lines in ["", "lob ledger 2\n", "lob ledger 1\nstore x\n"] {
+        for lines in ["", "lob ledger 1\n", "lob ledger 2\nstore x\n"] {
             state.write(&file_name(store()), lines).unwrap();
             assert_eq!(
                 Ledger::load(&state, store(), WHOLE),
@@ -235,18 +247,20 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_went_backwards_is_known_to_hold_nothing() {
+    fn a_store_that_went_backwards_or_lost_lobs_is_known_to_hold_nothing() {
         let mut start = Ledger::new(store(), WHOLE);
+        let (first, later) = (start.epoch(), Epoch::of(b"later"));
         start.record(&[oid(1)], &HashSet::new(), cursor(5, 1));
-        for (now, forgets) in [
-            (cursor(5, 1), false),
-            (cursor(9, 2), false),
-            (cursor(5, 2), true),
-            (cursor(4, 1), true),
-            (cursor(0, 0), true),
+        for (now, epoch, forgets) in [
+            (cursor(5, 1), first, false),
+            (cursor(9, 2), first, false),
+            (cursor(5, 2), first, true),
+            (cursor(4, 1), first, true),
+            (cursor(0, 0), first, true),
+            (cursor(9, 2), later, true),
         ] {
             let mut ledger = start.clone();
-            assert_eq!(ledger.meet(now), forgets, "{now:?}");
+            assert_eq!(ledger.meet(now, epoch), forgets, "{now:?}");
             assert_eq!(ledger.tips().is_empty(), forgets, "{now:?}");
         }
     }

@@ -36,15 +36,38 @@ impl Direction {
     }
 }
 
+/// What a receiver is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asking {
+    /// For a pull.
+    ToPull,
+    /// For a push: what the receiver has already is to stay there, since refs rely on it.
+    ToPush,
+    /// For a push that is only shown.
+    ToSee,
+}
+
+impl Asking {
+    /// Which way lobs go.
+    pub fn direction(self) -> Direction {
+        match self {
+            Asking::ToPull => Direction::Pull,
+            Asking::ToPush | Asking::ToSee => Direction::Push,
+        }
+    }
+}
+
 /// One direction of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// Which way.
     pub direction: Direction,
+    /// What it was made for.
+    pub asking: Asking,
     /// Lobs that the receiver lacks and the sender holds, in the order in which they go.
     pub lobs: Vec<Want>,
     /// Wanted lobs that the receiver holds already.
-    pub held: u64,
+    pub held: Vec<Want>,
     /// Wanted lobs that the receiver lacks and cannot get from this sender.
     pub missing: Vec<Missing>,
     /// What moving them takes, where it was worked out.
@@ -113,11 +136,12 @@ impl std::fmt::Display for Why {
 
 impl Plan {
     /// Nothing is wanted yet.
-    pub fn new(direction: Direction) -> Plan {
+    pub fn new(asking: Asking) -> Plan {
         Plan {
-            direction,
+            direction: asking.direction(),
+            asking,
             lobs: Vec::new(),
-            held: 0,
+            held: Vec::new(),
             missing: Vec::new(),
             cost: None,
         }
@@ -125,12 +149,12 @@ impl Plan {
 
     /// Plans to bring `wanted` from one store to another.
     pub fn make(
-        direction: Direction,
+        asking: Asking,
         wanted: impl IntoIterator<Item = Want>,
         from: &dyn Remote,
         to: &dyn Remote,
     ) -> Result<Plan> {
-        let mut planner = Planner::new(direction, from, to);
+        let mut planner = Planner::new(asking, from, to);
         for want in wanted {
             planner.want(want)?;
         }
@@ -181,9 +205,9 @@ pub struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     /// A plan to move lobs from one store to another.
-    pub fn new(direction: Direction, from: &'a dyn Remote, to: &'a dyn Remote) -> Planner<'a> {
+    pub fn new(asking: Asking, from: &'a dyn Remote, to: &'a dyn Remote) -> Planner<'a> {
         Planner {
-            plan: Plan::new(direction),
+            plan: Plan::new(asking),
             from,
             to,
             batch: Vec::new(),
@@ -207,12 +231,15 @@ impl<'a> Planner<'a> {
 
     fn ask(&mut self) -> Result<()> {
         let batch = std::mem::take(&mut self.batch);
-        let held = self.to.sizes(&ids(&batch))?;
+        let held = match self.plan.asking {
+            Asking::ToPush => self.to.hold(&ids(&batch))?,
+            Asking::ToPull | Asking::ToSee => self.to.sizes(&ids(&batch))?,
+        };
         let mut lacking = Vec::new();
         for (want, held) in batch.into_iter().zip(held) {
             match held {
                 None => lacking.push(want),
-                Some(size) if size == want.size => self.plan.held += 1,
+                Some(size) if size == want.size => self.plan.held.push(want),
                 Some(found) => self.miss(want, Why::OtherSize { found }),
             }
         }

@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use lob_store::{Cursor, LobId, LobInfo, StoreId};
+use lob_store::{Cursor, Epoch, LobId, LobInfo, StoreId};
 
 use super::error::{Error, Result};
 use super::job::{Job, Link};
 use super::ledger::{Horizon, Ledger};
 use super::local::Local;
-use super::plan::{Direction, Plan, Planner};
+use super::plan::{Asking, Plan, Planner};
 use super::state::State;
 use super::target::Target;
 use super::wanted::{self, Reason, Want};
@@ -26,19 +26,23 @@ pub fn committed<'a>(
     waiting: &dyn Fn(),
 ) -> Result<Job<'a>> {
     let met = target.met(local.repo())?;
+    // Where the store cannot be reached, what it held last counts: refs that nothing new goes with
+    // need it no more than before.
+    let now = target.epoch(local.repo());
     let ledger = met.map(|store| ledger(local, store));
+    let ledger = ledger.filter(|ledger| now.is_none_or(|now| now == ledger.epoch()));
     let wants = unknown(local, &tips, ledger.as_ref())?;
     if wants.is_empty() {
         if let Some(ledger) = ledger.filter(|ledger| !knows(ledger, &tips)) {
             // A repository that can't be written to costs a scan the next time, and no more.
             let _ = learn(local, ledger, &tips, None);
         }
-        return Ok(Job::nothing(local, target, Direction::Push));
+        return Ok(Job::nothing(local, target, Asking::ToPush));
     }
     let link = Link::to_write(local, &target, dry, waiting)?;
     let remote = link.remote.as_ref();
     let mut now = self::ledger(local, remote.store_id());
-    let forgotten = now.meet(remote.cursor()?);
+    let forgotten = now.meet(remote.cursor()?, link.epoch);
     if forgotten && !dry {
         save(local, &now)?;
     }
@@ -51,7 +55,7 @@ pub fn committed<'a>(
         // What was left out of the scan may be missing there after all.
         false => unknown(local, &tips, Some(&now))?,
     };
-    let plan = Plan::make(Direction::Push, wants, local.store()?, remote)?;
+    let plan = Plan::make(asking(dry), wants, local.store()?, remote)?;
     Ok(Job::planned(local, target, plan, link, tips))
 }
 
@@ -103,6 +107,13 @@ pub fn before_refs<'a>(
     }
 }
 
+fn asking(dry: bool) -> Asking {
+    match dry {
+        true => Asking::ToSee,
+        false => Asking::ToPush,
+    }
+}
+
 /// What `tips` reference and no branch of the remote had when git last heard of it.
 fn news(local: &Local, name: &str, tips: &[Oid]) -> Result<Vec<Want>> {
     let prefix = format!("refs/remotes/{name}");
@@ -131,13 +142,13 @@ pub fn complete<'a>(
 ) -> Result<Job<'a>> {
     let link = Link::to_write(local, &target, dry, waiting)?;
     let store: &dyn Remote = local.store()?;
-    let plan = everything(Direction::Push, store, link.remote.as_ref())?;
+    let plan = everything(asking(dry), store, link.remote.as_ref())?;
     Ok(Job::planned(local, target, plan, link, Vec::new()))
 }
 
 /// Plans to move every lob that one store holds and the other lacks.
-pub(super) fn everything(direction: Direction, from: &dyn Remote, to: &dyn Remote) -> Result<Plan> {
-    let mut planner = Planner::new(direction, from, to);
+pub(super) fn everything(asking: Asking, from: &dyn Remote, to: &dyn Remote) -> Result<Plan> {
+    let mut planner = Planner::new(asking, from, to);
     from.each_lob(&mut |lob: LobInfo| planner.want(Want::bare(lob, Reason::Held)))?;
     Ok(planner.finish()?)
 }
@@ -155,15 +166,16 @@ fn knows(ledger: &Ledger, tips: &[Oid]) -> bool {
     tips.iter().all(|tip| ledger.holds(tip))
 }
 
-/// Writes down that a remote store holds all that `tips` reference, as it said at `now`.
+/// Writes down that a remote store holds all that `tips` reference, as it said at `now`, in an epoch
+/// that began before it was asked.
 pub(super) fn learn(
     local: &Local,
     mut ledger: Ledger,
     tips: &[Oid],
-    now: Option<Cursor>,
+    now: Option<(Cursor, Epoch)>,
 ) -> Result<()> {
-    let now = now.unwrap_or(ledger.cursor());
-    ledger.meet(now);
+    let (now, epoch) = now.unwrap_or((ledger.cursor(), ledger.epoch()));
+    ledger.meet(now, epoch);
     let covered = covered(local, tips, ledger.tips())?;
     ledger.record(tips, &covered, now);
     save(local, &ledger)

@@ -12,6 +12,8 @@ use crate::remote::{Digest, Remote};
 
 /// Bytes that a transfer leaves free at the receiver: a full disk stops more than lob.
 const RESERVE: u64 = 64 << 20;
+/// How often a push looks again whether what was there still is, while more and more of it leaves.
+const LOOKS: usize = 5;
 
 /// The two stores of a run.
 #[derive(Clone, Copy)]
@@ -55,6 +57,17 @@ impl Report {
     /// Bytes that did not have to move, against copying whole files.
     pub fn saved(&self) -> u64 {
         self.size.saturating_sub(self.bytes)
+    }
+}
+
+impl Report {
+    /// Adds what another run did.
+    fn add(&mut self, other: Report) {
+        self.lobs += other.lobs;
+        self.size += other.size;
+        self.chunks += other.chunks;
+        self.bytes += other.bytes;
+        self.time += other.time;
     }
 }
 
@@ -113,6 +126,36 @@ pub fn carry_out(
         bytes: moved.bytes,
         time: started.elapsed(),
         digest,
+    })
+}
+
+/// Carries the plan of a push out, and looks again at what the receiver held at its start: that may
+/// be long ago, and refs rely on it as on what moved. What has left it since is sent too.
+pub fn push_all(
+    plan: &mut Plan,
+    sides: Sides,
+    pace: &Pace,
+    progress: &dyn Progress,
+) -> Result<Report> {
+    let mut report = carry_out(plan, sides, pace, progress)?;
+    let (from, to) = sides.ends(plan.direction);
+    let mut held = std::mem::take(&mut plan.held);
+    for _ in 0..LOOKS {
+        let mut again = Plan::make(plan.asking, held, from, to)?;
+        if !again.missing.is_empty() {
+            return Err(Error::unsendable(&again.missing));
+        }
+        if again.is_empty() {
+            plan.held = again.held;
+            return Ok(report);
+        }
+        report.add(carry_out(&mut again, sides, pace, progress)?);
+        held = again.held;
+        plan.lobs.extend(again.lobs);
+    }
+    Err(Error::Differ {
+        from: from.describe(),
+        to: to.describe(),
     })
 }
 

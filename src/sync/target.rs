@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use lob_store::StoreId;
+use lob_store::disk::OsDisk;
+use lob_store::{Epoch, StoreId};
 
 use super::contact::Contacts;
 use super::error::{Error, Result};
@@ -104,6 +105,14 @@ impl Target {
                 Ok(contacts.store(&self.name, &self.describe()))
             }
         }
+    }
+
+    /// The epoch of the store, as far as that can be told without opening it.
+    pub fn epoch(&self, repo: &Repo) -> Option<Epoch> {
+        let dir = self.dir(repo).ok()?;
+        // A store that is not there has no epoch; one without the file is in its first.
+        dir.join("state").is_dir().then_some(())?;
+        lob_store::epoch(&OsDisk, &dir).ok()
     }
 
     /// Opens the store, and writes down which one it is.

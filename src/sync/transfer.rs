@@ -20,6 +20,8 @@ pub const WINDOW_LOBS: usize = 16 << 10;
 const WINDOW_CHUNKS: usize = 32 << 10;
 /// Segments of a long manifest that are read at once: at most 64 Ki chunks.
 const WINDOW_SEGMENTS: usize = 64;
+/// How often a receiver is asked what it has, while that leaves it again.
+const LOOKS: u32 = 5;
 
 /// Takes a run of chunks with their lengths.
 type SendRun<'a> = dyn FnMut(&[(ChunkId, u32)]) -> Result<()> + 'a;
@@ -95,12 +97,17 @@ impl Transfer<'_> {
 
     /// Copies a window or, where something in it is damaged, each half of it by itself.
     fn whole_of(&self, lobs: &[LobId], moved: &mut Moved) -> Result<()> {
-        let error = match retrying(|| self.window(lobs)) {
-            Ok(done) => {
-                moved.merge(done);
-                return Ok(());
+        let mut looks = 1..LOOKS;
+        let error = loop {
+            match retrying(|| self.window(lobs)) {
+                Ok(done) => {
+                    moved.merge(done);
+                    return Ok(());
+                }
+                // It is asked again what it has, and gets the rest.
+                Err(Error::Left { .. }) if looks.next().is_some() => {}
+                Err(error) => break error,
             }
-            Err(error) => error,
         };
         match (self.damage(&error), self.origin, lobs) {
             (Some(why), Origin::Foreign, [lob]) => moved.damaged.push((*lob, why)),
@@ -110,6 +117,7 @@ impl Transfer<'_> {
                 self.whole_of(two, moved)?;
             }
             // A push is whole or it is none, since refs follow it.
+            _ if matches!(error, Error::Left { .. }) => return Err(error),
             (Some(Why::Damaged { what, why }), ..) => {
                 return Err(lob_store::Error::damaged(what, why).into());
             }
@@ -166,7 +174,7 @@ impl Transfer<'_> {
             }
             return Err(error);
         }
-        lanes.finish(&manifests, &mut |manifest| {
+        let named = lanes.finish(&manifests, &mut |manifest| {
             self.check_cancelled()?;
             self.progress.lob();
             moved.lobs.push(LobInfo {
@@ -174,8 +182,14 @@ impl Transfer<'_> {
                 size: manifest.size,
             });
             Ok(())
-        })?;
-        Ok(moved)
+        });
+        match named {
+            Err(Error::Store(lob_store::Error::NoChunk(chunk))) => Err(Error::Left {
+                place: self.to.describe(),
+                chunk,
+            }),
+            named => named.map(|()| moved),
+        }
     }
 
     /// The manifests of `ids`, and those that the sender does not hold.
@@ -262,8 +276,11 @@ impl Transfer<'_> {
     /// What is damaged, where that is the error: what the receiver verifies came from the sender.
     fn damage(&self, error: &Error) -> Option<Why> {
         use lob_store::Error::{Damaged, NoChunk, NoPack, WrongContent};
-        let Error::Store(error) = error else {
-            return None;
+        let error = match error {
+            Error::Store(error) => error,
+            // Or it never came.
+            Error::Left { chunk, .. } => &lob_store::Error::NoChunk(*chunk),
+            _ => return None,
         };
         let (what, why) = match error {
             Damaged { what, why } if what.contains('/') => (what.clone(), why.clone()),

@@ -116,6 +116,10 @@ id!(
     /// A random number that a store gets when it is created and keeps for ever.
     StoreId
 );
+id!(
+    /// A stretch of the life of a store in which no lob leaves it.
+    Epoch
+);
 
 impl StoreId {
     /// A fresh random id.

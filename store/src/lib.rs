@@ -8,6 +8,7 @@
 mod chunk;
 mod decode;
 pub mod disk;
+mod epoch;
 mod error;
 mod frame;
 pub mod fsck;
@@ -27,9 +28,10 @@ mod store;
 mod view;
 
 pub use chunk::cut;
+pub use epoch::epoch;
 pub use error::{Error, Result};
 pub use frame::{Codec, Frame};
-pub use id::{BadId, ChunkId, LobId, PackId, StoreId};
+pub use id::{BadId, ChunkId, Epoch, LobId, PackId, StoreId};
 pub use manifest::{Manifest, Parts, Segment};
 pub use progress::Progress;
 pub use prune::{Fate, Prune, PruneCost, PrunePlan, Swept};

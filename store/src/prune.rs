@@ -23,6 +23,7 @@ mod sweep;
 use std::time::SystemTime;
 
 use crate::disk::Lock;
+use crate::epoch;
 use crate::error::{Error, Result};
 use crate::id::LobId;
 use crate::limits::PRUNE_STEP;
@@ -181,6 +182,9 @@ impl PrunePlan<'_> {
     pub fn run(mut self, progress: &dyn Progress) -> Result<Swept> {
         let store = self.marks.store;
         let mut swept = sweep::sweep(store)?;
+        if plan::loses(&self.marks, &self.batches) {
+            epoch::begin(store.disk().as_ref(), store.root())?;
+        }
         for batch in &self.batches {
             step::carry_out(&mut self.marks, batch, progress)?;
             let more = sweep::sweep(store)?;

@@ -170,6 +170,12 @@ impl<'s> Writer<'s> {
         }
     }
 
+    /// Begins now, and not with the first thing that is added: what the store is seen to hold from
+    /// here on can be relied on until this writer ends.
+    pub fn start(&mut self) -> Result<()> {
+        self.guarded(|_| Ok(()))
+    }
+
     /// Takes over a frame from another store. Its chunks are verified before they are written,
     /// together with those of other frames; so damage may be reported by a later call.
     pub fn add_frame(&mut self, frame: Frame) -> Result<()> {

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::disk::{self, Disk};
+use crate::epoch::epoch;
 use crate::error::{Error, Result};
-use crate::id::{ChunkId, LobId, PackId, StoreId};
+use crate::id::{ChunkId, Epoch, LobId, PackId, StoreId};
 use crate::index::Kind;
 use crate::limits::TAIL_PACKS_MAX;
 use crate::manifest::Manifest;
@@ -119,6 +120,11 @@ impl Store {
     /// The random id that the store got when it was made.
     pub fn id(&self) -> StoreId {
         self.id
+    }
+
+    /// The epoch that it is in now: another one before lobs leave it.
+    pub fn epoch(&self) -> Result<Epoch> {
+        epoch(self.disk.as_ref(), &self.root)
     }
 
     /// Its directory.

@@ -27,7 +27,7 @@ const STORE_LAYERS: &[&[&str]] = &[
     &["frame", "delta"],
     &["manifest"],
     &["pack"],
-    &["roots"],
+    &["roots", "epoch"],
     &["index"],
     &["view"],
     &[

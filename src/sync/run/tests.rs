@@ -1,6 +1,6 @@
 use super::*;
 use crate::remote::fixture::Memory;
-use crate::sync::plan::Why;
+use crate::sync::plan::{Asking, Why};
 use crate::sync::wanted::{Reason, Want};
 
 fn want(lob: LobInfo, path: &str) -> Want {
@@ -15,7 +15,7 @@ fn want(lob: LobInfo, path: &str) -> Want {
 fn plan(local: &Memory, remote: &Memory, wanted: &[Want]) -> Plan {
     let sides = Sides { local, remote };
     let (from, to) = sides.ends(Direction::Push);
-    Plan::make(Direction::Push, wanted.to_vec(), from, to).unwrap()
+    Plan::make(Asking::ToPush, wanted.to_vec(), from, to).unwrap()
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn a_plan_tells_what_moves_what_is_there_and_what_cannot_be_had() {
     let all = [new, old, far, nowhere, wrong].map(|lob| want(lob, "a"));
     let plan = plan(&local, &remote, &all);
     assert_eq!(plan.lobs, [want(new, "a")]);
-    assert_eq!(plan.held, 2);
+    assert_eq!(plan.held.len(), 2);
     let why: Vec<Why> = plan
         .missing
         .iter()
@@ -73,7 +73,11 @@ fn a_push_fails_for_what_went_away_since_it_was_planned_and_a_fetch_notes_it() {
         let (from, to) = (Memory::default(), Memory::default());
         let (lost, kept) = (from.add(b"lost"), from.add(b"kept"));
         let wanted = [want(lost, "lost"), want(kept, "kept")];
-        let mut plan = Plan::make(direction, wanted, &from, &to).unwrap();
+        let asking = match direction {
+            Direction::Push => Asking::ToPush,
+            Direction::Pull => Asking::ToPull,
+        };
+        let mut plan = Plan::make(asking, wanted, &from, &to).unwrap();
         from.forget(&lost.id);
         let (local, remote): (&Memory, &Memory) = match direction {
             Direction::Push => (&from, &to),

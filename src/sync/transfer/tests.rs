@@ -1,5 +1,12 @@
 use std::io;
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use std::time::{Duration, SystemTime};
+
+use lob_store::Store;
+use lob_store::disk::OsDisk;
 
 use super::*;
 use crate::remote::fixture::Memory;
@@ -55,6 +62,85 @@ fn content(seed: u8, len: usize) -> Vec<u8> {
         .finalize_xof()
         .fill(&mut bytes);
     bytes
+}
+
+/// Prunes a store of all that is in it at a moment of a copy to it.
+struct Pruner<'a> {
+    store: &'a Store,
+    /// When a lob is named, and not when it is known what the receiver lacks.
+    late: bool,
+    times: AtomicU64,
+}
+
+impl Pruner<'_> {
+    fn prune(&self) {
+        let left = |n: u64| n.checked_sub(1);
+        if self.times.fetch_update(Relaxed, Relaxed, left).is_err() {
+            return;
+        }
+        let other = open(self.store.root());
+        let young = SystemTime::now() + Duration::from_secs(1000);
+        let plan = other.prune(young).unwrap().unwrap().plan().unwrap();
+        plan.run(&()).unwrap();
+        if self.late {
+            self.store.refresh().unwrap();
+        }
+    }
+}
+
+impl Progress for Pruner<'_> {
+    fn bytes(&self, _: u64) {
+        if !self.late {
+            self.prune();
+        }
+    }
+
+    fn lob(&self) {
+        if self.late {
+            self.prune();
+        }
+    }
+}
+
+fn open(dir: &Path) -> Store {
+    Store::open_or_create(Arc::new(OsDisk), dir).unwrap()
+}
+
+fn add(store: &Store, content: &[u8]) -> LobId {
+    let mut writer = store.writer().unwrap();
+    let id = writer.add(&mut &*content, &()).unwrap().id;
+    writer.finish().unwrap();
+    id
+}
+
+#[test]
+fn p7_what_a_copy_counts_on_may_be_pruned_meanwhile() {
+    let old = content(1, 1 << 20);
+    let new = [&old[..], &content(2, 300_000)].concat();
+    for (late, times) in [(false, 1), (false, 2), (true, 1), (true, 2)] {
+        let dirs = tempfile::tempdir().unwrap();
+        let (from, to) = (dirs.path().join("from"), dirs.path().join("to"));
+        let (from, to) = (open(&from), open(&to));
+        let (gone, lob) = (add(&to, &old), add(&from, &new));
+        let pruner = Pruner {
+            store: &to,
+            late,
+            times: AtomicU64::new(times),
+        };
+        let copy = Transfer {
+            from: &from,
+            to: &to,
+            origin: Origin::Own,
+            pace: &Pace::unlimited(),
+            progress: &pruner,
+        };
+        copy.run(&[lob]).unwrap();
+        assert_eq!(pruner.times.into_inner(), 0, "it was pruned");
+        let mut came = Vec::new();
+        open(to.root()).write_to(&lob, &mut came, &()).unwrap();
+        assert!(came == new);
+        assert_eq!(open(to.root()).lob(&gone).unwrap(), None);
+    }
 }
 
 #[test]

@@ -112,6 +112,12 @@ fn batches(marks: &mut Marks<'_>, goes: &[bool], step: u64) -> Result<Batches> {
     Ok(batches)
 }
 
+/// Whether lobs leave the store.
+pub(super) fn loses(marks: &Marks<'_>, batches: &Batches) -> bool {
+    let mut going = batches.iter().flatten().map(|p| &marks.packs[*p].lobs);
+    going.any(|lobs| (0..lobs.len()).any(|n| !lobs.has(n)))
+}
+
 /// Marks what lobs and frames need that go later than it does.
 fn retain(marks: &mut Marks<'_>, batches: &Batches) -> Result<()> {
     let mut order = vec![usize::MAX; marks.packs.len()];

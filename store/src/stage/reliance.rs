@@ -22,7 +22,7 @@ use crate::manifest::Manifest;
 use crate::pack::Table;
 use crate::reach::Reach;
 use crate::roots::Cursor;
-use crate::store::Store;
+use crate::store::{LobInfo, Store};
 use crate::view::{View, is_absent};
 
 use super::Writer;
@@ -53,6 +53,22 @@ impl Reliance {
 }
 
 impl Writer<'_> {
+    /// What the store holds of these lobs. That stays while this writer is there, and when it has
+    /// [finished](Writer::finish) it is durable and as young as if it had just been stored.
+    pub fn hold(&mut self, ids: &[LobId]) -> Result<Vec<Option<LobInfo>>> {
+        self.guarded(|writer| {
+            let mut held = writer.store.lobs(ids)?;
+            for lob in &mut held {
+                if let Some(found) = *lob
+                    && !writer.has_lob(&found.id)?
+                {
+                    *lob = None;
+                }
+            }
+            Ok(held)
+        })
+    }
+
     /// Whether there is a lob of this id. One that is there stays so.
     pub(super) fn has_lob(&mut self, id: &LobId) -> Result<bool> {
         if self.lobs.contains(id) || self.reliance.lobs.contains(id) {
