@@ -13,6 +13,7 @@ pub(crate) mod fixture;
 pub mod history;
 pub mod hooks;
 pub mod index_file;
+pub mod objects;
 pub mod oid;
 pub mod path;
 pub mod patterns;

@@ -1,6 +1,8 @@
 //! The filters, run by real git.
 
 mod checkout;
+#[cfg(unix)]
+mod many;
 mod populate;
 mod quiet;
 mod trouble;

@@ -3,6 +3,7 @@
 //! A checkout never fails for want of a lob (P12): where the content can't be had the pointer is the
 //! answer, the path is remembered, and [`Converter::finish`] tells of all of them at once.
 
+mod fresh;
 mod populate;
 mod smudge;
 mod spool;
@@ -23,6 +24,7 @@ use crate::git::{Oid, Pointer, Seen, Settings};
 use crate::sync::checkout;
 use crate::sync::local::Local;
 
+use fresh::Fresh;
 use turn::Turn;
 pub use turn::is_populating;
 
@@ -68,6 +70,8 @@ pub struct Converter<'a> {
     turn: Option<Turn>,
     /// Pointers that git stores, which scans would have to ask for.
     pointers: Vec<Pointer>,
+    /// Those of them that git does not have yet.
+    fresh: Fresh<'a>,
     /// Whether this was asked already: does this git fill a new work tree?
     looked_ahead: bool,
     /// What it needs and cannot be had.
@@ -174,6 +178,7 @@ impl<'a> Converter<'a> {
             undisturbed: None,
             turn: None,
             pointers: Vec::new(),
+            fresh: Fresh::in_repo(local.repo()),
             looked_ahead: false,
             unavailable: HashSet::new(),
             delayed: BTreeMap::new(),
@@ -192,7 +197,14 @@ impl<'a> Converter<'a> {
     /// finds it.
     pub fn finish(mut self) -> Result<Summary, Failure> {
         let finished = match self.recover() {
-            Ok(()) => self.writer.take().map_or(Ok(()), |w| Ok(w.finish()?)),
+            Ok(()) => {
+                let (writer, fresh) = (self.writer.take(), &mut self.fresh);
+                // Both wait for the disk.
+                std::thread::scope(|scope| {
+                    scope.spawn(|| fresh.pack());
+                    writer.map_or(Ok(()), |writer| Ok(writer.finish()?))
+                })
+            }
             Err(error) => Err(error),
         };
         self.populate();
@@ -226,8 +238,8 @@ impl<'a> Converter<'a> {
         self.store()
     }
 
-    /// Keeps content, and gives the pointer to it.
-    fn keep(&mut self, content: &mut (dyn Read + Send)) -> Result<Pointer, Failure> {
+    /// Keeps content.
+    fn keep(&mut self, content: &mut (dyn Read + Send)) -> Result<Added, Failure> {
         self.recover()?;
         let mut writer = match self.writer.take() {
             Some(writer) => writer,
@@ -237,9 +249,9 @@ impl<'a> Converter<'a> {
         let added = add(&mut writer, content);
         self.interrupted = false;
         match added {
-            Ok(Added { id, size, .. }) => {
+            Ok(added) => {
                 self.writer = Some(writer);
-                Ok(Pointer::Lob { id, size })
+                Ok(added)
             }
             Err(error) => {
                 // It is not to be trusted with more than what it has. Where that can't be published
@@ -279,7 +291,15 @@ impl<'a> Converter<'a> {
             return Ok(head);
         }
         let mut content = Cursor::new(head).chain(content);
-        let pointer = self.keep(&mut content)?;
+        let Added {
+            id,
+            size,
+            new_bytes,
+        } = self.keep(&mut content)?;
+        let pointer = Pointer::Lob { id, size };
+        if new_bytes > 0 {
+            self.fresh.add(pointer);
+        }
         self.note(pointer);
         Ok(pointer.print())
     }
