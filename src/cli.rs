@@ -11,6 +11,7 @@ mod env;
 mod fetch;
 mod filter_process;
 mod fsck;
+mod guard;
 mod hook;
 mod init;
 mod install;
@@ -43,6 +44,7 @@ use lob_store::Store;
 use lob_store::disk::OsDisk;
 
 use crate::git::Repo;
+use crate::git::index_file::guard_with;
 use crate::ui::{Exit, Explain, Failure, Options, Ui};
 
 /// How a verb ends.
@@ -119,6 +121,7 @@ enum Command {
     Clean(clean::Args),
     Smudge(smudge::Args),
     Hook(hook::Args),
+    Guard(guard::Args),
 }
 
 impl Command {
@@ -148,6 +151,7 @@ impl Command {
             Command::Clean(args) => clean::run(args, ui),
             Command::Smudge(args) => smudge::run(args, ui),
             Command::Hook(args) => hook::run(args, ui),
+            Command::Guard(args) => guard::run(args),
         }
     }
 }
@@ -156,6 +160,8 @@ impl Command {
 pub(crate) fn main() -> ExitCode {
     panic::set_hook(Box::new(report_bug));
     outlive_file_limit();
+    // Where that is not known git's lock can outlive this process, as it can outlive git.
+    let _ = std::env::current_exe().map(guard_with);
     // The hook has said it all; git and scripts need an exit code that they know.
     panic::catch_unwind(|| dispatch(std::env::args_os())).unwrap_or(ExitCode::FAILURE)
 }

@@ -18,6 +18,7 @@
 //! writing the index makes *other* racy entries look trustworthy, it does for them what git does:
 //! those that may have changed behind the index's back get size 0, which makes git compare them.
 
+mod guard;
 mod listing;
 mod lock;
 mod patch;
@@ -30,6 +31,7 @@ use std::path::{Path, PathBuf};
 
 use super::GitError;
 
+pub use guard::{guard_with, wait};
 pub use listing::{IndexEntry, entries};
 pub use refresh::{Fresh, Refreshed, Settle, refresh, refresh_with_git};
 pub use stat::{Stamp, StatData};

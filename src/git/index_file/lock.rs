@@ -1,11 +1,15 @@
 //! Git's own lock on its index: `index.lock`, which becomes the index.
+//!
+//! The file is made without a name where the system can do that, so that a [`Guard`] knows which file
+//! it is before it is the lock.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use super::guard::Guard;
 use super::stat::StatData;
 use super::{IndexError, Stamp};
 
@@ -19,6 +23,8 @@ pub struct IndexLock {
     lock: PathBuf,
     file: Option<File>,
     born: SystemTime,
+    /// Dropped last, when the lock is gone.
+    _guard: Option<Guard>,
 }
 
 impl IndexLock {
@@ -28,24 +34,41 @@ impl IndexLock {
         lock.push(".lock");
         let lock = PathBuf::from(lock);
         let mut waits = WAITS.iter();
+        let mut unnamed = unnamed(index);
+        let mut guard = unnamed.as_ref().and_then(|file| Guard::start(&lock, file));
         loop {
-            match OpenOptions::new().write(true).create_new(true).open(&lock) {
-                Ok(file) => return IndexLock::over(file, lock, index),
+            let taken = match &unnamed {
+                Some(file) => name(file, &lock).and_then(|()| file.try_clone()),
+                None => OpenOptions::new().write(true).create_new(true).open(&lock),
+            };
+            match taken {
+                Ok(file) => {
+                    let guard = guard.or_else(|| Guard::start(&lock, &file));
+                    return IndexLock::over(file, lock, index, guard);
+                }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => match waits.next() {
                     Some(&wait) => thread::sleep(Duration::from_millis(wait)),
                     None => return Err(IndexError::Locked(lock)),
                 },
+                // This file system can make files without names, but not give them one.
+                Err(_) if unnamed.is_some() => (unnamed, guard) = (None, None),
                 Err(error) => return Err(IndexError::at(&lock)(error)),
             }
         }
     }
 
-    fn over(file: File, lock: PathBuf, index: &Path) -> Result<IndexLock, IndexError> {
+    fn over(
+        file: File,
+        lock: PathBuf,
+        index: &Path,
+        guard: Option<Guard>,
+    ) -> Result<IndexLock, IndexError> {
         let mut held = IndexLock {
             index: index.to_path_buf(),
             lock,
             file: Some(file),
             born: SystemTime::UNIX_EPOCH,
+            _guard: guard,
         };
         let born = fs::metadata(&held.lock).and_then(|meta| meta.modified());
         held.born = born.map_err(IndexError::at(&held.lock))?;
@@ -97,6 +120,39 @@ impl Drop for IndexLock {
             let _ = fs::remove_file(&self.lock);
         }
     }
+}
+
+/// A file beside the index that has no name yet.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn unnamed(index: &Path) -> Option<File> {
+    use rustix::fs::{CWD, Mode, OFlags, openat};
+    // Without it there is no way to give a name later.
+    if !Path::new("/proc/self/fd").is_dir() {
+        return None;
+    }
+    let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+    let mode = Mode::from_raw_mode(0o666);
+    openat(CWD, index.parent()?, flags, mode)
+        .ok()
+        .map(File::from)
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn name(file: &File, lock: &Path) -> io::Result<()> {
+    use rustix::fs::{AtFlags, CWD, linkat};
+    use std::os::fd::AsRawFd;
+    let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(linkat(CWD, link, CWD, lock, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn unnamed(_: &Path) -> Option<File> {
+    None
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn name(_: &File, _: &Path) -> io::Result<()> {
+    Err(ErrorKind::Unsupported.into())
 }
 
 #[cfg(test)]
