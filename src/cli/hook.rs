@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 
+use super::filter_process::{Around, tell, unpublished};
 use super::transfer::{How, local};
 use super::{Outcome, pre_push, prefetch, pull};
 use crate::sync::Local;
-use crate::sync::convert::is_populating;
+use crate::sync::convert::{Converter, is_populating, was_cut};
 use crate::sync::worktree::Checkout;
 use crate::ui::{Exit, Ui};
 
@@ -75,6 +76,11 @@ fn fill(ui: &Ui, local: &Local) -> Outcome {
     }
     // Whoever wants pointers has them.
     if local.repo().settings()?.smudge == crate::git::Smudge::Pointer {
+        return Ok(Exit::Done);
+    }
+    if was_cut(local.repo()) {
+        let resumed = Converter::new(local, &Around { ui }).resume();
+        tell(&resumed.map_err(|error| unpublished(&error))?, ui);
         return Ok(Exit::Done);
     }
     let needs = Checkout::read(local.repo())?;

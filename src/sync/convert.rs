@@ -26,7 +26,7 @@ use crate::sync::local::Local;
 
 use fresh::Fresh;
 use turn::Turn;
-pub use turn::is_populating;
+pub use turn::{is_populating, was_cut};
 
 /// Bytes of cleaned content that a power loss may take while git still runs, and so has stored no
 /// ref to them: a sync of each small file would cost more than all else.
@@ -208,10 +208,21 @@ impl<'a> Converter<'a> {
             Err(error) => Err(error),
         };
         self.populate();
-        self.turn = None;
+        if let Some(turn) = self.turn.take() {
+            turn.end();
+        }
         self.remember();
         finished?;
         Ok(self.summary)
+    }
+
+    /// Does what a filter that was killed had left for its end, as far as it can be done.
+    ///
+    /// # Errors
+    /// As [`Converter::finish`] does.
+    pub fn resume(mut self) -> Result<Summary, Failure> {
+        self.turn = Turn::take(self.local.repo());
+        self.finish()
     }
 
     /// Takes in what the writer had acknowledged that a panic took away: it is whole in its stage,

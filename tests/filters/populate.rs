@@ -195,3 +195,30 @@ fn the_memory_of_git_does_not_grow_with_the_files() {
     assert!(repo.read("huge.bin") == noise(1, 200_000_000));
     repo.assert_clean();
 }
+
+/// P6: git takes for done what a filter that was killed had left for its end.
+#[test]
+fn p6_what_a_killed_filter_had_left_is_filled_by_the_next_checkout() {
+    for (smudge, fetched) in [("fetch", true), ("cached", false)] {
+        let world = World::new();
+        let repo = two_versions(&world);
+        let mut clone = world.command("git");
+        clone.args(["clone", "-q"]).arg(repo.path()).arg("clone");
+        run(clone.env("LOB_SKIP_SMUDGE", "1"), b"").ok();
+        let clone = world.repo("clone");
+        clone.lob(&["init"]);
+        clone.git(&["config", "lob.smudge", smudge]);
+        // These are pointers because the user wanted them to be: nothing else is known.
+        clone.git(&["checkout", "-q", "-f", "main"]);
+        assert!(clone.read("large.bin").starts_with(b"version git-lob/2"));
+        // What a filter notes while it leaves something, and a killed one goes on saying.
+        clone.write(".git/lob-checkout.lock", "files are left to be filled\n");
+        clone.git(&["checkout", "-q", "-f", "main"]);
+        match fetched {
+            true => assert_version(&clone, 100),
+            false => assert!(clone.read("large.bin").starts_with(b"version git-lob/2")),
+        }
+        clone.assert_clean();
+        assert_eq!(clone.read(".git/lob-checkout.lock"), b"");
+    }
+}

@@ -8,11 +8,14 @@ use std::sync::Arc;
 
 use lob_store::LobInfo;
 
+use super::turn::Turn;
 use super::{Because, Converter};
-use crate::git::Repo;
+use crate::git::filter::Failure;
 use crate::git::hooks::{Hook, Hooks, State};
 use crate::git::index_file::Settle;
+use crate::git::{Repo, Smudge};
 use crate::sync::checkout::{self, Absent, PointerFile};
+use crate::sync::worktree::Checkout;
 
 /// Bytes from which on it is worth to let a second end (at most one is waited for), so that git
 /// never reads the files again: it would read them several times meanwhile.
@@ -43,8 +46,29 @@ impl Converter<'_> {
         !busy && *self.undisturbed.get_or_insert_with(undisturbed)
     }
 
+    /// Adds the files that a killed filter had left: those that are still their pointers.
+    fn take_over(&mut self) -> Result<(), Failure> {
+        let repo = self.local.repo();
+        let smudge = repo.settings()?.smudge;
+        if smudge == Smudge::Pointer {
+            return Ok(());
+        }
+        for file in Checkout::read(repo)?.files {
+            let PointerFile { path, id, size, .. } = file;
+            let lob = LobInfo { id, size };
+            if smudge == Smudge::Fetch || self.find(lob)? {
+                self.populate.entry(path).or_insert(lob);
+            }
+        }
+        Ok(())
+    }
+
     /// Writes the files that were left for the end.
     pub(super) fn populate(&mut self) {
+        if self.turn.as_ref().is_some_and(Turn::was_cut) {
+            // What can't be read now is for the user to repair, as is all that can't be had.
+            let _ = self.take_over();
+        }
         let files = std::mem::take(&mut self.populate);
         if files.is_empty() {
             return;

@@ -74,6 +74,9 @@ impl<'a> Converter<'a> {
             }
             Ok(Decision::Populate) => {
                 self.populate.insert(request.path.clone(), lob);
+                if let Some(turn) = &mut self.turn {
+                    turn.leave();
+                }
                 pointer(lob)
             }
             Ok(Decision::Pointer) => pointer(lob),

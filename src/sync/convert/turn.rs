@@ -1,13 +1,21 @@
 //! Who fills the files of a checkout: the filter while there is one, else the hooks.
 
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
+use std::io::{Seek, Write};
 use std::path::PathBuf;
 
 use crate::git::Repo;
 
 /// Held by the filter of a git that populates this work tree. It ends with the process.
+///
+/// What a filter leaves for the time when git has ended, git takes for done: it does not ask again. So
+/// the file of the lock says while there is something left, and whoever has the turn after a filter
+/// that was killed does it.
 #[derive(Debug)]
-pub struct Turn(#[expect(dead_code, reason = "the lock lasts as long as the file is open")] File);
+pub struct Turn {
+    file: File,
+    was_cut: bool,
+}
 
 impl Turn {
     /// Takes the turn; `None` where another git has it or there are no locks.
@@ -15,7 +23,26 @@ impl Turn {
         let mut options = File::options();
         let file = options.create(true).truncate(false).write(true);
         let file = file.open(place(repo)).ok()?;
-        file.try_lock().is_ok().then_some(Turn(file))
+        file.try_lock().ok()?;
+        let was_cut = file.metadata().is_ok_and(|meta| meta.len() > 0);
+        Some(Turn { file, was_cut })
+    }
+
+    /// Whether the one before did not come to its end.
+    pub fn was_cut(&self) -> bool {
+        self.was_cut
+    }
+
+    /// Notes that something is left for the end. Where that can't be noted it is done all the same,
+    /// unless this process is killed.
+    pub fn leave(&mut self) {
+        let _ = self.file.rewind();
+        let _ = self.file.write_all(b"files are left to be filled\n");
+    }
+
+    /// Notes that nothing is left.
+    pub fn end(self) {
+        let _ = self.file.set_len(0);
     }
 }
 
@@ -24,6 +51,11 @@ impl Turn {
 pub fn is_populating(repo: &Repo) -> bool {
     let file = File::options().write(true).open(place(repo));
     file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+/// Whether a filter was killed that had left files for its end.
+pub fn was_cut(repo: &Repo) -> bool {
+    fs::metadata(place(repo)).is_ok_and(|meta| meta.len() > 0)
 }
 
 /// One for each work tree, and so beside its index.
@@ -46,5 +78,21 @@ mod tests {
         assert!(Turn::take(&repo).is_none());
         drop(turn);
         assert!(!is_populating(&repo));
+    }
+
+    #[test]
+    fn the_next_one_knows_of_a_turn_that_was_cut() {
+        let fixture = Fixture::new();
+        let repo = fixture.repo();
+        let mut turn = Turn::take(&repo).unwrap();
+        assert!(!turn.was_cut());
+        turn.leave();
+        turn.leave();
+        drop(turn);
+        assert!(was_cut(&repo));
+        let next = Turn::take(&repo).unwrap();
+        assert!(next.was_cut());
+        next.end();
+        assert!(!was_cut(&repo) && !Turn::take(&repo).unwrap().was_cut());
     }
 }
