@@ -46,8 +46,23 @@ impl World {
         World::with_config(CONFIG)
     }
 
+    /// A home whose global configuration sets the filter, in memory where the machine has a place for
+    /// that: for many short trials.
+    pub fn in_memory() -> World {
+        let shared = Path::new("/dev/shm");
+        let place = match shared.is_dir() {
+            true => shared.to_path_buf(),
+            false => std::env::temp_dir(),
+        };
+        let dir = tempfile::tempdir_in(place).unwrap();
+        World::at(dir, &[CONFIG, FILTER].concat())
+    }
+
     fn with_config(config: &str) -> World {
-        let dir = tempfile::tempdir().unwrap();
+        World::at(tempfile::tempdir().unwrap(), config)
+    }
+
+    fn at(dir: tempfile::TempDir, config: &str) -> World {
         fs::write(dir.path().join(".gitconfig"), config).unwrap();
         World { dir: Rc::new(dir) }
     }
@@ -296,6 +311,14 @@ pub fn run(command: &mut Command, input: &[u8]) -> Run {
         stdout: output.stdout,
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+/// Says aloud that a test does not run here.
+pub fn skip(why: &str) {
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
+    // Not by the macro, whose words only a failure shows.
+    let told = format!("SKIPPED {name}: {why}\n");
+    std::io::Write::write_all(&mut std::io::stderr(), told.as_bytes()).unwrap();
 }
 
 /// What git stores for a file of this content.

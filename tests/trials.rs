@@ -3,6 +3,15 @@
 //! The plain test command runs the quick tier. `tests/programme.sh` runs the full one, and writes
 //! the figures of both kinds of suites, these and the fuzzers, into docs/reliability.md.
 
+#[cfg(target_os = "linux")]
+mod inject;
+#[cfg(target_os = "linux")]
+mod kills;
+#[cfg(target_os = "linux")]
+mod scene;
+#[cfg(target_os = "linux")]
+mod task;
+
 use std::fmt::Write;
 use std::path::Path;
 

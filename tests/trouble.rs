@@ -3,7 +3,6 @@
 mod escape;
 mod full;
 mod garbage;
-mod killed;
 mod limited;
 mod moving;
 mod old;
@@ -15,7 +14,7 @@ mod wire;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::support::{Repo, Run, World, run};
+use crate::support::{Repo, Run, World, run, skip};
 
 /// A bare repository, and one that has it as its remote and keeps `*.bin`.
 fn pair(world: &World) -> (Repo, Repo) {
@@ -48,14 +47,6 @@ fn mounting(repo: &Repo, script: &str) -> Option<Run> {
         return None;
     }
     Some(unshare(&mut repo.command("unshare"), script))
-}
-
-/// Says aloud that a test does not run here.
-fn skip(why: &str) {
-    let name = std::thread::current().name().unwrap_or("a test").to_owned();
-    // Not by the macro, whose words only a failure shows.
-    let told = format!("SKIPPED {name}: {why}\n");
-    std::io::Write::write_all(&mut std::io::stderr(), told.as_bytes()).unwrap();
 }
 
 /// Fails unless the text has all of these words.

@@ -1,0 +1,163 @@
+//! P1-P6: lob is killed at every call to the system that it makes, in every command that it has a part in.
+//!
+//! Only lob is killed, never a git, which leaves its own locks. Then nothing is locked, every store is whole, and the same command does its work.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use super::inject::{CHANGES, LOOKS, is_allowed, plainly, traced};
+use super::scene::Scene;
+use super::task::{TASKS, Task};
+use super::{Tier, report};
+
+/// What the trials came to.
+#[derive(Debug, Default)]
+struct Outcome {
+    kills: u64,
+    stale_locks: u64,
+    failed_retries: u64,
+    violations: Vec<String>,
+}
+
+#[test]
+fn p1_p2_p3_p5_p6_a_command_may_be_killed_anywhere_and_is_done_again() {
+    if !is_allowed() {
+        crate::support::skip("no strace on this machine, or it may not trace");
+        return;
+    }
+    let tier = Tier::asked();
+    let outcome = Mutex::new(Outcome::default());
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let scene = Scene::new();
+                while let Some(task) = TASKS.get(next.fetch_add(1, Relaxed)) {
+                    kill(&scene, task, tier, &outcome);
+                }
+            });
+        }
+    });
+    let outcome = outcome.into_inner().unwrap();
+    report(
+        "kills",
+        &[
+            ("kills", outcome.kills),
+            ("stale locks", outcome.stale_locks),
+            ("failed retries", outcome.failed_retries),
+        ],
+    );
+    assert!(
+        outcome.violations.is_empty(),
+        "{} violations:\n{}",
+        outcome.violations.len(),
+        outcome.violations.join("\n")
+    );
+    let least = tier.pick(300, 5000);
+    assert!(outcome.kills >= least, "only {} kills", outcome.kills);
+}
+
+/// Kills a task at one point after the other.
+fn kill(scene: &Scene, task: &Task, tier: Tier, outcome: &Mutex<Outcome>) {
+    let counts = counts(scene, task);
+    if tier == Tier::Quick {
+        let (changes, looks) = if task.is_slow { (9, 4) } else { (20, 8) };
+        for (call, n) in some(&counts, CHANGES, changes)
+            .into_iter()
+            .chain(some(&counts, LOOKS, looks))
+        {
+            kill_at(scene, task, call, n, outcome);
+        }
+        return;
+    }
+    for call in CHANGES.iter().chain(LOOKS) {
+        let count = counts.get(*call).copied().unwrap_or(0);
+        // The threads do not share their work in the same way each time.
+        for n in 1.. {
+            if kill_at(scene, task, call, n, outcome) == 0 && n > count {
+                break;
+            }
+        }
+    }
+}
+
+/// Returns how many processes were killed.
+fn kill_at(scene: &Scene, task: &Task, call: &str, n: u32, all: &Mutex<Outcome>) -> u64 {
+    scene.restore(task);
+    let words = format!("-e trace={call} -e inject={call}:signal=KILL:when={n}");
+    let (ran, trace) = traced(scene, task, &words);
+    let mut outcome = Outcome {
+        kills: trace.kills(),
+        ..Outcome::default()
+    };
+    if outcome.kills > 0 {
+        check(scene, task, ran.success, &mut outcome);
+    }
+    let mut all = all.lock().unwrap();
+    all.kills += outcome.kills;
+    all.stale_locks += outcome.stale_locks;
+    all.failed_retries += outcome.failed_retries;
+    for violation in outcome.violations {
+        let (name, said) = (task.name, &ran.stderr);
+        let text = format!("{name}, {call} {n}: {violation}; it said: {said}");
+        eprintln!("{text}");
+        all.violations.push(text);
+    }
+    outcome.kills
+}
+
+fn check(scene: &Scene, task: &Task, succeeded: bool, outcome: &mut Outcome) {
+    if let Err(lock) = scene.is_unlocked(task) {
+        outcome.stale_locks += 1;
+        outcome.violations.push(lock);
+    }
+    if let Err(fault) = scene.is_sound(task) {
+        outcome
+            .violations
+            .push(format!("before the retry: {fault}"));
+    }
+    if !(task.is_once && succeeded) {
+        let again = plainly(scene, task);
+        if !again.success {
+            outcome.failed_retries += 1;
+            outcome
+                .violations
+                .push(format!("the retry failed: {}", again.stderr));
+            return;
+        }
+    }
+    let checks = [
+        scene.is_done(task),
+        scene.is_unlocked(task),
+        scene.is_sound(task),
+        scene.is_tidy(task),
+    ];
+    let failed = checks.into_iter().filter_map(Result::err);
+    outcome
+        .violations
+        .extend(failed.map(|fault| format!("after the retry: {fault}")));
+}
+
+/// How often a task makes each call when nobody kills it: the most that one thread does.
+fn counts(scene: &Scene, task: &Task) -> BTreeMap<String, u32> {
+    scene.restore(task);
+    let all = [CHANGES, LOOKS].concat().join(",");
+    let (ran, trace) = traced(scene, task, &format!("-e trace={all}"));
+    assert!(ran.success, "{}: {ran:?}", task.name);
+    let done = scene.is_done(task);
+    done.unwrap_or_else(|fault| panic!("{}: {fault}", task.name));
+    trace.calls()
+}
+
+/// So many points where these calls are made, evenly.
+fn some<'c>(counts: &BTreeMap<String, u32>, calls: &[&'c str], most: usize) -> Vec<(&'c str, u32)> {
+    let each = calls.iter().flat_map(|&call| {
+        let count = counts.get(call).copied().unwrap_or(0);
+        (1..=count).map(move |n| (call, n))
+    });
+    let points: Vec<_> = each.collect();
+    let count = most.min(points.len());
+    let place = |i: usize| (2 * i + 1) * points.len() / (2 * count);
+    (0..count).map(|i| points[place(i)]).collect()
+}
