@@ -77,7 +77,7 @@ pub fn refresh(repo: &Repo, fresh: &[Fresh], settle: Settle) -> Result<Refreshed
 /// modified without cleaning it.)
 pub fn refresh_with_git(repo: &Repo, fresh: &[Fresh]) -> Result<usize, IndexError> {
     let top = repo.need_work_tree()?;
-    let fresh = unchanged(top, fresh);
+    let fresh = unchanged(top, fresh)?;
     let mut input = Vec::new();
     let mut count = 0;
     for entry in entries(repo)? {
@@ -125,7 +125,7 @@ fn record(
     }
     let mut lock = IndexLock::take(index)?;
     // After the wait and the lock: what is recorded here was true after both.
-    let fresh = unchanged(top, fresh);
+    let fresh = unchanged(top, fresh)?;
     let written = fs::metadata(index).map_err(at())?;
     let bytes = fs::read(index).map_err(at())?;
     let race = Race {
@@ -185,9 +185,11 @@ impl Race<'_> {
         if entry.mode == GITLINK || seconds < self.old.seconds || seconds >= self.new {
             return false;
         }
-        // A file that is not there is seen to be gone.
-        let Some(found) = lstat(self.top, entry.path) else {
-            return false;
+        let found = match lstat(self.top, entry.path) {
+            Ok(Some(found)) => found,
+            // A file that is not there is seen to be gone.
+            Ok(None) => return false,
+            Err(_) => return true,
         };
         let before = entry.stat.mtime < self.old && entry.stat.ctime < self.old;
         !(before && found == entry.stat)
@@ -195,17 +197,29 @@ impl Race<'_> {
 }
 
 /// The files that are as they were when their stat data was taken, by path.
-fn unchanged<'a>(top: &Path, fresh: &'a [Fresh]) -> HashMap<&'a [u8], &'a Fresh> {
-    fresh
-        .iter()
-        .filter(|fresh| lstat(top, &fresh.path) == Some(fresh.stat))
-        .map(|fresh| (fresh.path.as_slice(), fresh))
-        .collect()
+fn unchanged<'a>(
+    top: &Path,
+    fresh: &'a [Fresh],
+) -> Result<HashMap<&'a [u8], &'a Fresh>, IndexError> {
+    let mut same = HashMap::new();
+    for fresh in fresh {
+        if lstat(top, &fresh.path)? == Some(fresh.stat) {
+            same.insert(fresh.path.as_slice(), fresh);
+        }
+    }
+    Ok(same)
 }
 
-fn lstat(top: &Path, path: &[u8]) -> Option<StatData> {
-    let meta = fs::symlink_metadata(top.join(path_buf(path))).ok()?;
-    Some(StatData::of(&meta))
+/// What the system says of a file; `None` where there is none.
+fn lstat(top: &Path, path: &[u8]) -> Result<Option<StatData>, IndexError> {
+    let path = top.join(path_buf(path));
+    match fs::symlink_metadata(&path) {
+        Ok(meta) => Ok(Some(StatData::of(&meta))),
+        Err(error) => match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => Ok(None),
+            _ => Err(IndexError::at(&path)(error)),
+        },
+    }
 }
 
 #[cfg(all(test, unix))]

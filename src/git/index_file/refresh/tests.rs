@@ -52,7 +52,9 @@ impl Filtered {
         let path = name.as_bytes().to_vec();
         Fresh {
             oid: Oid::from_hex(oid.trim_end().as_bytes()).expect("git prints ids"),
-            stat: lstat(self.fixture.path(), &path).expect("it was just written"),
+            stat: lstat(self.fixture.path(), &path)
+                .unwrap()
+                .expect("it was just written"),
             path,
         }
     }
@@ -160,7 +162,7 @@ fn other_objects_other_stages_and_changed_files_are_left_alone() {
     let fresh = Fresh {
         path: b"f".to_vec(),
         oid: Oid::from_hex(oid.trim_end().as_bytes()).unwrap(),
-        stat: lstat(fixture.path(), b"f").unwrap(),
+        stat: lstat(fixture.path(), b"f").unwrap().unwrap(),
     };
     let refreshed = refresh(&fixture.repo(), &[fresh], Settle::No).unwrap();
     assert_eq!(refreshed, Refreshed::Recorded(0));
@@ -246,7 +248,9 @@ fn only_entries_that_may_hide_a_change_are_doubtful() {
 }
 
 fn filtered_stat(filtered: &Filtered, name: &str) -> StatData {
-    lstat(filtered.fixture.path(), name.as_bytes()).expect("it was just written")
+    lstat(filtered.fixture.path(), name.as_bytes())
+        .unwrap()
+        .expect("it was just written")
 }
 
 #[test]
@@ -359,7 +363,7 @@ fn git_is_given_only_what_stages_nothing() {
     let fresh = Fresh {
         path: b"f".to_vec(),
         oid: Oid::from_hex(oid.trim_end().as_bytes()).unwrap(),
-        stat: lstat(fixture.path(), b"f").unwrap(),
+        stat: lstat(fixture.path(), b"f").unwrap().unwrap(),
     };
     assert_eq!(refresh_with_git(&fixture.repo(), &[fresh]).unwrap(), 0);
     assert_eq!(fixture.run(&["ls-files", "-s"]), before);
@@ -426,4 +430,19 @@ fn permissions_of_the_index_stay() {
     filtered.refresh(&[fresh], Settle::No).unwrap();
     let mode = fs::metadata(&index).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o660);
+}
+
+#[test]
+fn a_file_that_cannot_be_looked_at_is_not_taken_for_another() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(lstat(dir.path(), b"missing").unwrap(), None);
+    let long = vec![b'x'; 300];
+    let error = lstat(dir.path(), &long).unwrap_err();
+    assert!(matches!(&error, IndexError::Io { path, .. } if path.ends_with("x".repeat(300))));
+    let fresh = [Fresh {
+        path: long,
+        oid: Oid::of_blob(b"", 20).unwrap(),
+        stat: StatData::default(),
+    }];
+    assert!(unchanged(dir.path(), &fresh).is_err());
 }
