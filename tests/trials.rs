@@ -4,6 +4,8 @@
 //! the figures of both kinds of suites, these and the fuzzers, into docs/reliability.md.
 
 #[cfg(target_os = "linux")]
+mod errors;
+#[cfg(target_os = "linux")]
 mod inject;
 #[cfg(target_os = "linux")]
 mod kills;

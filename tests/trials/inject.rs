@@ -55,7 +55,7 @@ pub const LOOKS: &[&str] = &[
 ];
 
 /// How long a command may take: it hangs, then.
-const SECONDS: &str = "120";
+const SECONDS: &str = "60";
 
 /// Runs a program named `lob` as strace says, with all its threads; what it starts itself is let go of.
 /// (`--seccomp-bpf` would be faster, but breaks `when=` for all but the first call: strace 6.1.)
@@ -76,6 +76,45 @@ impl Trace {
     pub fn kills(&self) -> u64 {
         let killed = |log: &&String| log.contains("+++ killed by SIGKILL +++");
         self.logs.iter().filter(killed).count() as u64
+    }
+
+    /// How many errors were injected.
+    pub fn errors(&self) -> u64 {
+        let injected = |line: &&str| line.ends_with("(INJECTED)");
+        self.lines().filter(injected).count() as u64
+    }
+
+    /// Whether the system refused to take what lob had to say.
+    pub fn is_silenced(&self) -> bool {
+        let said = |line: &str| line.contains(" write(2<") && line.ends_with("(INJECTED)");
+        self.lines().any(said)
+    }
+
+    /// The files that were synced again, by the same process, after the system had refused to.
+    pub fn synced_again(&self) -> Vec<String> {
+        let mut again = Vec::new();
+        for log in &self.logs {
+            let mut failed = Vec::new();
+            for line in log.lines().filter(|line| line.contains("sync(")) {
+                let file = line
+                    .split_once('<')
+                    .and_then(|(_, rest)| rest.split_once('>'));
+                let Some((file, _)) = file else { continue };
+                // The names in a directory are written anew by whoever tries again.
+                if failed.contains(&file) && !std::path::Path::new(file).is_dir() {
+                    again.push(file.to_string());
+                }
+                if line.ends_with("(INJECTED)") {
+                    failed.push(file);
+                }
+            }
+        }
+        again
+    }
+
+    /// All that was logged.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.logs.iter().flat_map(|log| log.lines())
     }
 
     /// How often the thread that did so most often made each call.
@@ -135,6 +174,33 @@ pub fn traced(scene: &Scene, task: &Task, words: &str) -> (Run, Trace) {
         fs::remove_file(path).unwrap();
     }
     (ran, trace)
+}
+
+/// How often a task makes each call when nobody kills it: the most that one thread does.
+pub fn counts(scene: &Scene, task: &Task) -> BTreeMap<String, u32> {
+    scene.restore(task);
+    let all = [CHANGES, LOOKS].concat().join(",");
+    let (ran, trace) = traced(scene, task, &format!("-e trace={all}"));
+    assert!(ran.success, "{}: {ran:?}", task.name);
+    let done = scene.is_done(task);
+    done.unwrap_or_else(|fault| panic!("{}: {fault}", task.name));
+    trace.calls()
+}
+
+/// All places where one of these calls is made: the call, and which of them.
+pub fn points<'c>(counts: &BTreeMap<String, u32>, calls: &[&'c str]) -> Vec<(&'c str, u32)> {
+    let each = calls.iter().flat_map(|&call| {
+        let count = counts.get(call).copied().unwrap_or(0);
+        (1..=count).map(move |n| (call, n))
+    });
+    each.collect()
+}
+
+/// So many of them, evenly.
+pub fn some<P: Clone>(points: &[P], most: usize) -> Vec<P> {
+    let count = most.min(points.len());
+    let place = |i: usize| (2 * i + 1) * points.len() / (2 * count);
+    (0..count).map(|i| points[place(i)].clone()).collect()
 }
 
 fn timed(scene: &Scene, task: &Task) -> std::process::Command {

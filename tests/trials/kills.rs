@@ -2,13 +2,11 @@
 //!
 //! Only lob is killed, never a git, which leaves its own locks. Then nothing is locked, every store is whole, and the same command does its work.
 
-use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use super::inject::{CHANGES, LOOKS, is_allowed, plainly, traced};
-use super::scene::Scene;
-use super::task::{TASKS, Task};
+use super::inject::{CHANGES, LOOKS, counts, is_allowed, plainly, points, some, traced};
+use super::scene::{Scene, each_task};
+use super::task::Task;
 use super::{Tier, report};
 
 /// What the trials came to.
@@ -28,17 +26,7 @@ fn p1_p2_p3_p5_p6_a_command_may_be_killed_anywhere_and_is_done_again() {
     }
     let tier = Tier::asked();
     let outcome = Mutex::new(Outcome::default());
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                let scene = Scene::new();
-                while let Some(task) = TASKS.get(next.fetch_add(1, Relaxed)) {
-                    kill(&scene, task, tier, &outcome);
-                }
-            });
-        }
-    });
+    each_task(&|scene, task| kill(scene, task, tier, &outcome));
     let outcome = outcome.into_inner().unwrap();
     report(
         "kills",
@@ -63,10 +51,11 @@ fn kill(scene: &Scene, task: &Task, tier: Tier, outcome: &Mutex<Outcome>) {
     let counts = counts(scene, task);
     if tier == Tier::Quick {
         let (changes, looks) = if task.is_slow { (9, 4) } else { (20, 8) };
-        for (call, n) in some(&counts, CHANGES, changes)
-            .into_iter()
-            .chain(some(&counts, LOOKS, looks))
-        {
+        let some = [
+            some(&points(&counts, CHANGES), changes),
+            some(&points(&counts, LOOKS), looks),
+        ];
+        for (call, n) in some.concat() {
             kill_at(scene, task, call, n, outcome);
         }
         return;
@@ -130,34 +119,10 @@ fn check(scene: &Scene, task: &Task, succeeded: bool, outcome: &mut Outcome) {
     let checks = [
         scene.is_done(task),
         scene.is_unlocked(task),
-        scene.is_sound(task),
-        scene.is_tidy(task),
+        scene.is_sound_and_tidy(task),
     ];
     let failed = checks.into_iter().filter_map(Result::err);
     outcome
         .violations
         .extend(failed.map(|fault| format!("after the retry: {fault}")));
-}
-
-/// How often a task makes each call when nobody kills it: the most that one thread does.
-fn counts(scene: &Scene, task: &Task) -> BTreeMap<String, u32> {
-    scene.restore(task);
-    let all = [CHANGES, LOOKS].concat().join(",");
-    let (ran, trace) = traced(scene, task, &format!("-e trace={all}"));
-    assert!(ran.success, "{}: {ran:?}", task.name);
-    let done = scene.is_done(task);
-    done.unwrap_or_else(|fault| panic!("{}: {fault}", task.name));
-    trace.calls()
-}
-
-/// So many points where these calls are made, evenly.
-fn some<'c>(counts: &BTreeMap<String, u32>, calls: &[&'c str], most: usize) -> Vec<(&'c str, u32)> {
-    let each = calls.iter().flat_map(|&call| {
-        let count = counts.get(call).copied().unwrap_or(0);
-        (1..=count).map(move |n| (call, n))
-    });
-    let points: Vec<_> = each.collect();
-    let count = most.min(points.len());
-    let place = |i: usize| (2 * i + 1) * points.len() / (2 * count);
-    (0..count).map(|i| points[place(i)]).collect()
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lob_store::disk::OsDisk;
@@ -11,7 +12,7 @@ use lob_store::{LobId, Store};
 
 use crate::support::{Repo, World, noise, pointer, run};
 
-use super::task::Task;
+use super::task::{TASKS, Task};
 
 /// One state of all files that lob keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,18 +154,15 @@ impl Scene {
 
     /// P1-P4: every store is whole, whatever happened.
     pub fn is_sound(&self, task: &Task) -> Result<(), String> {
-        // A table that is not there is read from its pack.
-        let table = |finding: &Finding| matches!(finding.object, Object::Table(_));
-        let counts = |finding: &Finding| finding.gravity <= Gravity::Damage && !table(finding);
-        self.findings(task, &counts)
+        self.findings(task, &is_bad)
     }
 
-    /// P8: nothing is left behind that takes space for ever.
-    pub fn is_tidy(&self, task: &Task) -> Result<(), String> {
+    /// P1-P4, and P8: nothing is left behind that takes space for ever.
+    pub fn is_sound_and_tidy(&self, task: &Task) -> Result<(), String> {
         let left = |finding: &Finding| {
             finding.gravity == Gravity::Leftover && finding.remedy != Remedy::Prune
         };
-        self.findings(task, &left)?;
+        self.findings(task, &|finding| is_bad(finding) || left(finding))?;
         for name in task.uses() {
             each_file(&self.live().join(name), &mut |path| {
                 let file = path.file_name().unwrap().to_str().unwrap();
@@ -290,6 +288,26 @@ impl Scene {
         }
         Ok(())
     }
+}
+
+/// Does something with every task, two at a time.
+pub fn each_task(work: &(dyn Fn(&Scene, &Task) + Sync)) {
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let scene = Scene::new();
+                while let Some(task) = TASKS.get(next.fetch_add(1, Relaxed)) {
+                    work(&scene, task);
+                }
+            });
+        }
+    });
+}
+
+/// A table that is not there is read from its pack.
+fn is_bad(finding: &Finding) -> bool {
+    finding.gravity <= Gravity::Damage && !matches!(finding.object, Object::Table(_))
 }
 
 fn same(found: &[u8], wanted: &[u8], what: &str) -> Result<(), String> {
