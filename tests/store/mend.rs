@@ -190,3 +190,18 @@ fn p2_power_is_lost_while_roots_are_mended() {
     println!("{states} states");
     assert!(states > 500, "only {states} states");
 }
+
+/// Roots are counted from 1. Whoever mends must not take it for the last of them.
+#[test]
+fn p5_a_file_with_the_number_0_keeps_no_writer_from_mending() {
+    let dir = tempfile::tempdir().expect("a directory");
+    drop(store(dir.path(), 3));
+    fs::copy(root(dir.path(), 1), root(dir.path(), 0)).expect("copies");
+    fs::remove_file(root(dir.path(), 2)).expect("removes");
+    let mended = open(dir.path());
+    assert!(mended.broken_roots().is_some());
+    add(&mended, &content(4));
+    let mended = open(dir.path());
+    assert_eq!(mended.broken_roots(), None);
+    assert_whole(&mended, 1..=4);
+}

@@ -80,7 +80,8 @@ pub(super) fn last_number(disk: &dyn Disk, dir: &Path) -> Result<u64> {
     let entries = disk::entries(disk, dir).map_err(Error::at(dir))?;
     let number = |name: &str| {
         let seq = u64::from_str_radix(name, 16).ok()?;
-        (path(dir, seq) == dir.join(name)).then_some(seq)
+        // They are counted from 1.
+        (seq > 0 && path(dir, seq) == dir.join(name)).then_some(seq)
     };
     let numbers = entries.iter().filter_map(|e| number(e.name.to_str()?));
     // Sixteen digits each: in the order of names is in the order of numbers.
