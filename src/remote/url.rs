@@ -16,6 +16,9 @@ const LATER: [&str; 8] = [
     "http", "https", "ssh", "s3", "git", "git+ssh", "ssh+git", "ftp",
 ];
 
+/// Most characters of a place in a message.
+const SHOWN_MAX: usize = 200;
+
 impl Location {
     /// Parses a path (absolute, relative to `base`, or beneath the home directory as `~/...`) or a
     /// URL. `home` is the user's home directory where there is one.
@@ -72,17 +75,19 @@ impl Location {
     }
 }
 
-/// `text` for messages: cut, and without a user or password.
+/// `text` for messages: cut, and of a URL without user, password and query, which may hold secrets.
 pub fn shown(text: &str) -> String {
-    let text: String = text.chars().take(200).collect();
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return text;
+    // First what must not be seen: where the text is cut, nobody would know a password for one.
+    let kept = match text.split_once("://") {
+        None => text.to_string(),
+        Some((scheme, rest)) => {
+            let rest = rest.split('?').next().unwrap_or_default();
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let host = authority.rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}{path}")
+        }
     };
-    let authority = rest.split('/').next().unwrap_or(rest);
-    match authority.rsplit_once('@') {
-        Some((user, _)) => format!("{scheme}://{}", &rest[user.len() + 1..]),
-        None => text,
-    }
+    kept.chars().take(SHOWN_MAX).collect()
 }
 
 /// `scheme` in lower case and what follows `://`; `None` where the text is no URL.
@@ -192,6 +197,23 @@ mod tests {
                 "{text}"
             );
             assert!(!error.to_string().contains("secret"));
+        }
+    }
+
+    #[test]
+    fn no_message_tells_a_secret() {
+        let long = format!("https://{}:secret@host/x", "u".repeat(SHOWN_MAX));
+        for (text, said) in [
+            ("https://me:secret@host/x", "https://host/x"),
+            ("https://me:s@secret@host", "https://host"),
+            ("s3://bucket/x?signature=secret", "s3://bucket/x"),
+            ("https://host?token=secret@host/x", "https://host"),
+            (&long, "https://host/x"),
+            ("/srv/a?b@c", "/srv/a?b@c"),
+        ] {
+            assert_eq!(shown(text), said);
+            let text = parse(text).map_or_else(|error| error.to_string(), |place| place.text());
+            assert!(!text.contains("secret"), "{text}");
         }
     }
 
