@@ -33,6 +33,7 @@ use super::GitError;
 
 pub use guard::{guard_with, wait};
 pub use listing::{IndexEntry, entries};
+pub use patch::{Patched, patch};
 pub use refresh::{Fresh, Refreshed, Settle, refresh, refresh_with_git};
 pub use stat::{Stamp, StatData};
 pub use walk::{Entry, Extensions, walk};

@@ -39,9 +39,8 @@ impl Tracked {
     /// credentials may be sent.
     pub fn read(git: &Git, work_tree: Option<&Path>, trusted: bool) -> Result<Tracked> {
         let mut tracked = Tracked::default();
-        match tracked.list(git, work_tree)? {
-            Some(list) => tracked.take(&Config::parse(&list), trusted),
-            None => return Ok(tracked),
+        if let Some(list) = tracked.list(git, work_tree)? {
+            tracked.take(&list, trusted);
         }
         Ok(tracked)
     }
@@ -85,7 +84,9 @@ impl Tracked {
         }
     }
 
-    fn take(&mut self, found: &Config, trusted: bool) {
+    /// Takes what is harmless from what `git config --list -z` prints of the file.
+    pub fn take(&mut self, list: &[u8], trusted: bool) {
+        let found = Config::parse(list);
         for key in found.keys() {
             let name = String::from_utf8_lossy(key).into_owned();
             let Some(kind) = allowed(key, trusted) else {

@@ -116,7 +116,7 @@ impl Pack {
             meta.extend(len.to_le_bytes());
             let place = [number as u32, raw, *len].map(u32::to_le_bytes).concat();
             self.chunks.push([id.as_slice(), &place].concat());
-            raw += len;
+            raw = raw.wrapping_add(*len);
         }
         meta.extend(frame.bases.concat());
         let bases = frame.bases.len() as u8;

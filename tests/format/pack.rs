@@ -167,7 +167,7 @@ pub fn table(bytes: &[u8]) -> Result<(&[u8], Contents)> {
         let named = all_bases.get(first..first + bases).ok_or("no base")?;
         require(head == 32 + 36 * f.number(4)? as usize + 32 * bases, "head")?;
         contents.frames.push(Frame {
-            at: offset + head,
+            at: offset.saturating_add(head),
             stored,
             raw,
             codec,
@@ -183,7 +183,10 @@ pub fn table(bytes: &[u8]) -> Result<(&[u8], Contents)> {
         let (id, size, at) = (f.id()?, f.number(8)?, f.number(8)? as usize);
         let len = f.number(4)? as usize;
         f.expect(&[0; 4])?;
-        contents.lobs.insert(id, (size, at + 32, len - 32));
+        let stored = len.checked_sub(32).ok_or("a record without a header")?;
+        contents
+            .lobs
+            .insert(id, (size, at.saturating_add(32), stored));
     }
     Ok((nonce, contents))
 }

@@ -31,6 +31,37 @@ fn links_between_documents_hold() {
     hold("links between documents hold", &found);
 }
 
+/// Whether a source has this test or module, named by the end of its path.
+fn is_there(source: &Source, name: &str) -> bool {
+    let path = source.path.trim_end_matches(".rs");
+    let place: BTreeSet<_> = path.split('/').collect();
+    let mut words: Vec<_> = name.split("::").collect();
+    let last = words.pop().unwrap_or_default();
+    let is_function = source.tests().contains(&format!("fn {last}("));
+    words.iter().all(|word| place.contains(word)) && (is_function || path.ends_with(last))
+}
+
+#[test]
+fn tests_that_the_pages_name_are_there() {
+    let sources = rust();
+    let mut found = Vec::new();
+    let mut count = 0;
+    for page in ["docs/reliability.md", "docs/security.md"] {
+        let text = fs::read_to_string(top().join(page)).unwrap();
+        let names = text
+            .split('`')
+            .filter(|word| word.contains("::") && !word.contains(char::is_whitespace));
+        for name in names {
+            count += 1;
+            if !sources.iter().any(|source| is_there(source, name)) {
+                found.push(format!("{page}: {name}"));
+            }
+        }
+    }
+    hold("tests that the pages name are there", &found);
+    assert!(count > 20, "only {count} tests are named");
+}
+
 /// The promises as docs/architecture.md lists them, and whether each is marked as not yet built.
 fn promises() -> Vec<(String, bool)> {
     let page = fs::read_to_string(top().join("docs/architecture.md")).unwrap();

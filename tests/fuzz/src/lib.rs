@@ -1,0 +1,39 @@
+//! What the fuzzers run, and the plain test command over what they found.
+//!
+//! A target takes any bytes and panics where a promise does not hold: that nothing panics is the
+//! least of it. The targets know only what the crates offer to everybody.
+
+#[allow(dead_code, reason = "tests of the page use the rest")]
+mod by_hand;
+mod dribble;
+mod input;
+mod place;
+mod plan;
+
+pub mod config;
+pub mod filter;
+pub mod index_file;
+pub mod pack;
+pub mod pktline;
+pub mod pointer;
+pub mod roots;
+pub mod salvage;
+pub mod store;
+pub mod url;
+
+/// A target: its name, and what takes the bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
+    ("config", config::run),
+    ("filter", filter::run),
+    ("index_file", index_file::run),
+    ("pack", pack::run),
+    ("pktline", pktline::run),
+    ("pointer", pointer::run),
+    ("roots", roots::run),
+    ("salvage", salvage::run),
+    ("store", store::run),
+    ("url", url::run),
+];
