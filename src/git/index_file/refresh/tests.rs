@@ -53,7 +53,7 @@ impl Filtered {
         Fresh {
             oid: Oid::from_hex(oid.trim_end().as_bytes()).expect("git prints ids"),
             stat: lstat(self.fixture.path(), &path)
-                .unwrap()
+                .expect("it can be looked at")
                 .expect("it was just written"),
             path,
         }
@@ -249,7 +249,7 @@ fn only_entries_that_may_hide_a_change_are_doubtful() {
 
 fn filtered_stat(filtered: &Filtered, name: &str) -> StatData {
     lstat(filtered.fixture.path(), name.as_bytes())
-        .unwrap()
+        .expect("it can be looked at")
         .expect("it was just written")
 }
 
