@@ -36,6 +36,9 @@ pub(super) struct Reliance {
     lobs: HashSet<LobId>,
     /// The packs of these, each touched.
     touched: HashSet<PackId>,
+    /// Whether packs were dropped since it began. Chunks in them may be of lobs that it has yet to
+    /// name, of which nothing is in what it publishes first.
+    pub(super) is_bereft: bool,
 }
 
 impl Reliance {
@@ -43,10 +46,11 @@ impl Reliance {
         self.lobs.is_empty()
     }
 
-    /// Nothing is gone until `cursor`, and what comes after that is not this writer's concern.
+    /// Nothing that was published until `cursor` lacks anything, whatever comes after that.
     pub(super) fn settled(&mut self, cursor: Cursor) {
         *self = Reliance {
             since: cursor,
+            is_bereft: self.is_bereft,
             ..Reliance::default()
         };
     }
@@ -108,6 +112,7 @@ impl Writer<'_> {
     pub(super) fn restore(&mut self) -> Result<()> {
         let _ = self.store.refresh()?;
         self.reliance.since = self.store.view().cursor;
+        self.reliance.is_bereft = true;
         let moved: Vec<_> = self.moved.iter().map(|(id, _)| *id).collect();
         let mut lost = Lost::new(self.store, &moved)?;
         for pack in &moved {
@@ -261,5 +266,99 @@ fn allow<T>(done: Result<T>) -> Result<Option<T>> {
     match done {
         Err(error) if is_refused(&error) => Ok(None),
         done => done.map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Cursor, Read};
+    use std::path::Path;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::chunk::tests::noise;
+    use crate::disk::OsDisk;
+    use crate::progress::Progress;
+
+    fn open(dir: &Path) -> Store {
+        Store::open_or_create(Arc::new(OsDisk), dir).expect("a store")
+    }
+
+    /// Another process at the same store drops all but these lobs.
+    fn prune(dir: &Path, kept: &[LobId]) -> crate::Swept {
+        let store = open(dir);
+        let young = SystemTime::now() + Duration::from_secs(1000);
+        let prune = store.prune(young).expect("begins");
+        let mut prune = prune.expect("nobody else prunes");
+        for id in kept {
+            assert!(prune.keep(id).expect("marks"), "{id} is there");
+        }
+        prune.plan().expect("plans").run(&()).expect("prunes")
+    }
+
+    /// How much of a content was looked at.
+    #[derive(Default)]
+    struct Looked(AtomicU64);
+
+    impl Progress for Looked {
+        fn bytes(&self, n: u64) {
+            let _ = self.0.fetch_add(n, Ordering::SeqCst);
+        }
+    }
+
+    /// Content during which, once the beginning was looked at, something happens.
+    struct Eventful<'a, E: FnMut()> {
+        content: Cursor<&'a [u8]>,
+        looked: &'a Looked,
+        event: Option<E>,
+    }
+
+    impl<E: FnMut()> Read for Eventful<'_, E> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            // The first window is on its way, and this is for the second one.
+            if self.content.position() > 4 << 20
+                && let Some(mut event) = self.event.take()
+            {
+                while self.looked.0.load(Ordering::SeqCst) == 0 {
+                    std::thread::yield_now();
+                }
+                event();
+            }
+            let most = buffer.len().min(64 << 10);
+            self.content.read(&mut buffer[..most])
+        }
+    }
+
+    #[test]
+    fn p7_what_a_long_lob_relies_on_outlasts_what_is_published_before_its_end() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = open(dir.path());
+        let old = noise(1, 6 << 20);
+        let mut writer = store.writer().expect("a writer");
+        let _ = writer.add(&mut old.as_slice(), &()).expect("adds");
+        writer.finish().expect("publishes");
+
+        let new = [old, noise(2, 24 << 20)].concat();
+        let looked = Looked::default();
+        let mut source = Eventful {
+            content: Cursor::new(&new),
+            looked: &looked,
+            event: Some(|| assert!(prune(dir.path(), &[]).waiting > 6 << 20)),
+        };
+        let mut writer = store.writer().expect("a writer");
+        writer.set_pack_soft(1 << 20);
+        let added = writer.add(&mut source, &looked).expect("adds");
+        assert!(source.event.is_none());
+        assert!(added.new_bytes < 25 << 20, "its beginning was there");
+        assert!(store.cursor().expect("a cursor").seq > 2, "published early");
+        writer.finish().expect("publishes");
+        for _ in 0..2 {
+            let mut out = Vec::new();
+            let read = open(dir.path()).write_to(&added.id, &mut out, &());
+            assert_eq!(read.expect("reads"), added.size);
+            assert!(out == new);
+            let _ = prune(dir.path(), &[added.id]);
+        }
     }
 }

@@ -70,6 +70,9 @@ impl Writer<'_> {
         if self.moved.is_empty() && self.reliance.is_empty() {
             return Ok(());
         }
+        if self.reliance.is_bereft {
+            self.restore()?;
+        }
         while !self.publish_root(Vec::new(), &mut |news| Ok(!news.drops))? {
             self.restore()?;
         }
