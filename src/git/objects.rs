@@ -37,6 +37,8 @@ const PACKED_BLOB: u8 = 3;
 #[derive(Debug)]
 pub struct Objects<'a> {
     repo: &'a Repo,
+    /// Whether git stores to somewhere else than usual: for a quarantine, or for a trial.
+    is_elsewhere: bool,
     /// Where loose objects go; `None` where they are left to git.
     loose: Option<PathBuf>,
     /// The name of a file that becomes an object. Git sweeps up what begins so.
@@ -46,21 +48,23 @@ pub struct Objects<'a> {
 impl<'a> Objects<'a> {
     /// The database that git stores to when it runs this process.
     pub fn of(repo: &'a Repo) -> Result<Objects<'a>> {
-        // Somewhere else than usual: a quarantine, or a test.
-        let elsewhere = repo.git().env("GIT_OBJECT_DIRECTORY").is_some();
-        let ordinary = cfg!(unix) && !elsewhere && is_ordinary(repo.config()?);
+        let is_elsewhere = repo.git().env("GIT_OBJECT_DIRECTORY").is_some();
+        let objects = repo.common_dir().join("objects");
+        let ordinary =
+            cfg!(unix) && !is_elsewhere && is_near(&objects) && is_ordinary(repo.config()?);
         let mut random = [0; 8];
         getrandom::fill(&mut random)
             .map_err(|error| GitError::at(repo.common_dir())(io::Error::other(error)))?;
         Ok(Objects {
             repo,
-            loose: ordinary.then(|| repo.common_dir().join("objects")),
+            is_elsewhere,
+            loose: ordinary.then_some(objects),
             temporary: format!("tmp_obj_lob_{:016x}", u64::from_ne_bytes(random)),
         })
     }
 
     /// Stores a blob as a loose object, as durably as git does, which is not at all until git syncs
-    /// what refers to it. Does nothing where loose objects are left to git.
+    /// what refers to it. Does nothing where loose objects are left to git, or the object is there.
     ///
     /// # Errors
     /// When it could not be written, or is longer than [`BLOB_MAX`]. Nothing is to be seen of it then.
@@ -77,6 +81,12 @@ impl<'a> Objects<'a> {
         let name = oid.to_string();
         let (fan, rest) = name.split_at(2);
         let dir = objects.join(fan);
+        let place = dir.join(rest);
+        // One that is there may be durable, and commits may need it: it must not give way to one that
+        // a power loss can take. Git makes it young itself.
+        if fs::symlink_metadata(&place).is_ok_and(|found| found.is_file()) {
+            return Ok(());
+        }
         let temporary = dir.join(&self.temporary);
         let mut whole = format!("blob {}\0", content.len()).into_bytes();
         whole.extend_from_slice(content);
@@ -90,7 +100,7 @@ impl<'a> Objects<'a> {
                 _ => Err(error),
             })
             .and_then(|mut file| file.write_all(&stored))
-            .and_then(|()| fs::rename(&temporary, dir.join(rest)));
+            .and_then(|()| fs::rename(&temporary, &place));
         if written.is_err() {
             // It may never have been there.
             let _ = fs::remove_file(&temporary);
@@ -98,11 +108,15 @@ impl<'a> Objects<'a> {
         written
     }
 
-    /// Stores blobs, of which no two are the same, in one pack, which git verifies and syncs.
+    /// Stores blobs, of which no two are the same, in one pack, which git verifies and syncs. Does
+    /// nothing where git stores to somewhere else.
     ///
     /// # Errors
     /// When git refuses it or it can't be put in its place. It is not to be seen then.
     pub fn pack(&self, blobs: impl ExactSizeIterator<Item = Vec<u8>>) -> Result<()> {
+        if self.is_elsewhere {
+            return Ok(());
+        }
         let objects = self.repo.common_dir().join("objects");
         // Apart from the loose objects: git would compare each blob with the one that is there.
         let apart = tempfile::Builder::new()
@@ -138,6 +152,33 @@ fn publish(from: &Path, to: &Path) -> Result<()> {
         fs::rename(from.join(&name), &place).map_err(GitError::at(&place))?;
     }
     Ok(())
+}
+
+/// Whether a file in this directory is all there once it was written. On a file system of the network
+/// it may turn out only when the file is closed that there is no room for it, and of that error the
+/// standard library tells nobody; git does.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn is_near(dir: &Path) -> bool {
+    /// The numbers of ext4, XFS, Btrfs, F2FS, ZFS, bcachefs, tmpfs and overlayfs (statfs(2)).
+    const NEAR: [u32; 8] = [
+        0xef53,
+        0x5846_5342,
+        0x9123_683e,
+        0xf2f5_2010,
+        0x2fc1_2fc1,
+        0xca45_1a4e,
+        0x0102_1994,
+        0x794c_7630,
+    ];
+    let number = |found: rustix::fs::StatFs| u32::try_from(found.f_type).ok();
+    let number = rustix::fs::statfs(dir).ok().and_then(number);
+    number.is_some_and(|number| NEAR.contains(&number))
+}
+
+/// Nothing is known of the others.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn is_near(_: &Path) -> bool {
+    true
 }
 
 /// Whether git writes a loose object here and does no more to it.
@@ -254,7 +295,6 @@ mod tests {
             let objects = Objects::of(&repo).unwrap();
             for content in blobs() {
                 objects.put(&content).unwrap();
-                objects.put(&content).unwrap();
             }
             check(&fixture, &repo);
             let content = &blobs()[120];
@@ -268,6 +308,9 @@ mod tests {
                 .join(&name[2..]);
             let before = fs::metadata(&place).unwrap();
             assert_eq!(before.mode() & 0o222, 0);
+            // Nor does lob write what is there.
+            objects.put(content).unwrap();
+            assert_eq!(fs::metadata(&place).unwrap().ino(), before.ino());
             fixture.write("file", content);
             fixture.run(&["add", "file"]);
             assert_eq!(fs::metadata(&place).unwrap().ino(), before.ino());
@@ -289,6 +332,20 @@ mod tests {
                 "{counts}"
             );
         }
+    }
+
+    #[test]
+    fn nothing_is_stored_where_git_stores_to_somewhere_else() {
+        let fixture = Fixture::new();
+        let (before, elsewhere) = (fixture.run(&["count-objects", "-v"]), fixture.beside("x"));
+        fs::create_dir(&elsewhere).unwrap();
+        let git = fixture.git().clone();
+        let repo = Repo::find(git.with_env("GIT_OBJECT_DIRECTORY", &elsewhere)).unwrap();
+        let objects = Objects::of(&repo).unwrap();
+        objects.put(b"content").unwrap();
+        objects.pack(blobs().into_iter()).unwrap();
+        assert_eq!(fixture.run(&["count-objects", "-v"]), before);
+        assert_eq!(fs::read_dir(elsewhere).unwrap().count(), 0);
     }
 
     #[test]
@@ -321,6 +378,13 @@ mod tests {
         Objects::of(&repo).unwrap().put(b"content").unwrap();
         let counted = fixture.run(&["count-objects"]);
         assert!(counted.starts_with("0 objects"), "{counted}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn loose_objects_on_a_strange_file_system_are_left_to_git() {
+        assert!(!is_near(Path::new("/proc")) && !is_near(Path::new("/nonexistent")));
+        assert!(is_near(Fixture::new().path()));
     }
 
     #[test]
