@@ -5,6 +5,7 @@
 mod checkout;
 mod clean;
 mod completions;
+mod delta;
 mod demo;
 mod doctor;
 mod env;
@@ -17,6 +18,8 @@ mod init;
 mod install;
 mod ls_files;
 mod man;
+mod output;
+mod patch;
 mod pre_push;
 mod prefetch;
 mod prune;
@@ -110,6 +113,8 @@ enum Command {
     Prune(prune::Args),
     Fsck(fsck::Args),
     Checkout(checkout::Args),
+    Delta(delta::Args),
+    Patch(patch::Args),
     Install(install::Args),
     Uninstall(uninstall::Args),
     Env(env::Args),
@@ -140,6 +145,8 @@ impl Command {
             Command::Prune(args) => prune::run(args, ui),
             Command::Fsck(args) => fsck::run(args, ui),
             Command::Checkout(args) => checkout::run(args, ui),
+            Command::Delta(args) => delta::run(args, ui),
+            Command::Patch(args) => patch::run(args, ui),
             Command::Install(args) => install::run(args, ui),
             Command::Uninstall(args) => uninstall::run(args, ui),
             Command::Env(args) => env::run(args, ui),

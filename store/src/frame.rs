@@ -7,8 +7,9 @@ use zstd::zstd_safe::{self, CParameter, DParameter};
 
 use crate::error::{Error, Result};
 use crate::id::ChunkId;
+use crate::limits::ZSTD_WINDOW_LOG_MAX;
 use crate::limits::{CHUNK_MAX, DELTA_DEPTH_MAX, FRAME_BASES_MAX, FRAME_CHUNKS_MAX, FRAME_RAW_MAX};
-use crate::limits::{FRAME_STORED_MAX, ZSTD_LEVEL, ZSTD_WINDOW_LOG_MAX};
+use crate::limits::{FRAME_STORED_MAX, PREFIX_HASH_LOG, PREFIX_WINDOW_LOG, ZSTD_LEVEL};
 
 /// How the bytes of a frame are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,13 +58,8 @@ thread_local! {
 impl Frame {
     /// A plain frame of `chunks`, whose bytes, one after the other, are `raw`.
     pub fn plain(chunks: Vec<(ChunkId, u32)>, raw: &[u8]) -> Frame {
-        let packed = if looks_random(raw) {
-            None
-        } else {
-            compress(raw, ZSTD_LEVEL)
-        };
         let worth = raw.len() - raw.len() / WORTH_ONE_IN;
-        let (codec, stored) = match packed {
+        let (codec, stored) = match compressed(raw) {
             Some(packed) if packed.len() < worth => (Codec::Zstd, packed),
             _ => (Codec::Raw, raw.to_vec()),
         };
@@ -238,6 +234,35 @@ fn compress(raw: &[u8], level: i32) -> Option<Vec<u8>> {
         compressor.compress_to_buffer(raw, &mut packed).ok()?;
         Some(packed)
     })
+}
+
+/// These bytes as one zstd frame; `None` where that would be no shorter or would hardly be.
+pub(crate) fn compressed(raw: &[u8]) -> Option<Vec<u8>> {
+    if looks_random(raw) {
+        None
+    } else {
+        compress(raw, ZSTD_LEVEL)
+    }
+}
+
+/// These bytes as one zstd frame with `prefix` before them; `None` where that would be no shorter.
+///
+/// zstd would choose its tables by the length of `raw`, and not find what is in a longer prefix.
+pub(crate) fn compress_with_prefix(raw: &[u8], prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut context = zstd_safe::CCtx::create();
+    for parameter in [
+        CParameter::CompressionLevel(ZSTD_LEVEL),
+        CParameter::WindowLog(PREFIX_WINDOW_LOG),
+        CParameter::HashLog(PREFIX_HASH_LOG),
+        CParameter::ChainLog(PREFIX_HASH_LOG),
+        CParameter::ContentSizeFlag(true),
+    ] {
+        let _ = context.set_parameter(parameter).ok()?;
+    }
+    let _ = context.ref_prefix(prefix).ok()?;
+    let mut packed = Vec::with_capacity(raw.len());
+    let _ = context.compress2(&mut packed, raw).ok()?;
+    Some(packed)
 }
 
 /// Whether three small samples say that compression is in vain. Media and archives are most of what

@@ -7,6 +7,7 @@
 
 mod chunk;
 mod decode;
+pub mod delta;
 pub mod disk;
 mod epoch;
 mod error;

@@ -18,8 +18,18 @@ pub const FRAME_CHUNKS_MAX: usize = 4096;
 pub const FRAME_BASES_MAX: usize = 8;
 /// Longest chain of bases behind a frame.
 pub const DELTA_DEPTH_MAX: u8 = 2;
+/// Features of a base that are remembered to align what changed: 16 MiB of them.
+pub const FEATURES_MAX: usize = 1 << 20;
+/// Chunks of a base that a delta between files may copy: those of some 250 GiB, in 176 MiB.
+pub const BASE_CHUNKS_MAX: usize = 4 << 20;
+/// Most bytes of a base that are the prefix of one piece of a delta between files.
+pub const PREFIX_MAX: usize = 1 << 20;
 /// Level of plain frames: the knee of the curve (docs/format.md).
 pub const ZSTD_LEVEL: i32 = 3;
+/// Size of zstd's tables, as a power of two, where a prefix is to be found in them.
+pub const PREFIX_HASH_LOG: u32 = 18;
+/// Window, as a power of two, that reaches from the end of the longest chunk to the begin of its prefix.
+pub const PREFIX_WINDOW_LOG: u32 = 21;
 /// Largest zstd window that a reader accepts, as a power of two.
 pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
