@@ -63,6 +63,16 @@ impl<'a> Objects<'a> {
         })
     }
 
+    /// Whether a blob is here as a loose object.
+    pub fn is_loose(&self, content: &[u8]) -> bool {
+        Oid::of_blob(content, self.repo.object_len()).is_some_and(|oid| {
+            let name = oid.to_string();
+            let (fan, rest) = name.split_at(2);
+            let place = self.repo.common_dir().join("objects").join(fan).join(rest);
+            fs::symlink_metadata(place).is_ok_and(|found| found.is_file())
+        })
+    }
+
     /// Stores a blob as a loose object, as durably as git does, which is not at all until git syncs
     /// what refers to it. Does nothing where loose objects are left to git, or the object is there.
     ///

@@ -66,3 +66,21 @@ fn the_loose_objects_of_a_shared_repository_are_git_s() {
     assert!(found > 200, "{found}");
     repo.git(&["fsck", "--full", "--strict"]);
 }
+
+/// What only compares leaves git's database as it is.
+#[test]
+fn a_status_of_many_changed_files_stores_nothing_for_git() {
+    let world = World::new();
+    let repo = world.init("repo");
+    repo.lob(&["init"]);
+    repo.track(&["*.bin"]);
+    add(&repo, 0, 150);
+    repo.git(&["commit", "-q", "-m", "Many"]);
+    let before = counts(&repo);
+    for i in 0..150 {
+        repo.write(&format!("{i}.bin"), noise(1000 + i, 3000));
+    }
+    assert_eq!(repo.git(&["status", "--porcelain"]).lines().count(), 150);
+    repo.git(&["diff", "--stat"]);
+    assert_eq!(counts(&repo), before);
+}

@@ -32,7 +32,12 @@ impl<'a> Fresh<'a> {
             self.pointers.push(pointer);
         }
         if self.pointers.len() == MANY {
-            self.objects = Objects::of(self.repo).ok();
+            // For `git status` and `git diff`, which only compare, git has stored none of those before.
+            let is_stored = |objects: &Objects<'_>| {
+                let mut before = self.pointers.iter().rev().skip(1);
+                before.any(|pointer| objects.is_loose(&pointer.print()))
+            };
+            self.objects = Objects::of(self.repo).ok().filter(is_stored);
         }
         if let Some(objects) = &self.objects
             && objects.put(&pointer.print()).is_err()
