@@ -158,9 +158,7 @@ impl Remote for Store {
     }
 
     fn free_space(&self) -> Result<Option<u64>> {
-        OsDisk
-            .free_space(self.root())
-            .map_err(|error| lob_store::Error::at(self.root())(error).into())
+        Ok(Store::free_space(self)?)
     }
 }
 

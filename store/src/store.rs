@@ -1,5 +1,6 @@
 //! A store: packs, their tables, the index over them and the roots that make them visible.
 
+mod durable;
 mod lookup;
 mod merge;
 
@@ -19,6 +20,7 @@ use crate::read::Recent;
 use crate::roots::{self, Cursor, News, Root};
 use crate::stage::{self, Writer};
 use crate::view::{Ranges, View, is_absent};
+use durable::{Durable, above, sync_name};
 
 /// What a store knows of a lob without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,8 +45,7 @@ pub struct Store {
     packs: Packs,
     recent: Recent,
     view: RwLock<Arc<View>>,
-    /// How many roots are known to be durable; `None` before that was first asked.
-    durable: Mutex<Option<u64>>,
+    durable: Mutex<Durable>,
     /// Whether nothing may be written that nobody asked for.
     is_examined: bool,
 }
@@ -52,18 +53,20 @@ pub struct Store {
 impl Store {
     /// Makes a new store in `root`, which must be missing or empty.
     pub fn create(disk: Arc<dyn Disk>, root: &Path) -> Result<Store> {
-        create_dirs(disk.as_ref(), root)?;
-        // The directory may be of somebody who was killed before its name was durable.
-        sync_name(disk.as_ref(), root)?;
+        if !create_dirs(disk.as_ref(), root)? {
+            // It may be of somebody who was killed before its name was durable.
+            sync_name(disk.as_ref(), root)?;
+        }
         // A store that was being made when its maker was killed has directories and no format yet.
         let foreign = |name: &std::ffi::OsStr| !DIRECTORIES.iter().any(|known| name == *known);
         let entries = disk.list(root).map_err(Error::at(root))?;
         if entries.iter().any(|entry| foreign(&entry.name)) {
             return Err(Error::Occupied(root.to_path_buf()));
         }
-        create_missing(disk.as_ref(), root)?;
-        // Also what a maker made who was killed before he synced it.
-        disk.sync_dir(root).map_err(Error::at(root))?;
+        if !create_missing(disk.as_ref(), root)? {
+            // A maker may have made them who was killed before he synced them.
+            disk.sync_dir(root).map_err(Error::at(root))?;
+        }
         let state = root.join("state");
         let lock = state.join("lock");
         let turn = disk.lock(&lock, true).map_err(Error::at(&lock))?;
@@ -134,7 +137,7 @@ impl Store {
 
     /// Makes the directories that the store lacks, because it is a copy that left out empty ones.
     pub(crate) fn complete(&self) -> Result<()> {
-        create_missing(self.disk.as_ref(), &self.root)
+        create_missing(self.disk.as_ref(), &self.root).map(drop)
     }
 
     pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
@@ -327,28 +330,12 @@ impl Store {
         Ok(entries.iter().map(|entry| entry.len).sum())
     }
 
-    /// Makes durable what is visible already and was made by others: they may have been killed
-    /// between making a name and syncing it, and what is acknowledged may rely on it. Where packs
-    /// are visible only because the roots are broken, these are made whole.
-    pub(crate) fn settle(&self) -> Result<()> {
-        if self.view().broken.is_some() {
-            let cursor = self.view().cursor;
-            let _ = self.publish_root(&Root::default(), &cursor, &mut |_| Ok(true))?;
-        }
-        let seen = self.view().cursor.seq;
-        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
-        if durable.is_some_and(|durable| durable >= seen) {
-            return Ok(());
-        }
-        let sync = |dir: &Path| self.disk.sync_dir(dir).map_err(Error::at(dir));
-        if durable.is_none() {
-            sync_name(self.disk.as_ref(), &self.root)?;
-            sync(&self.root)?;
-            sync(&self.root.join("state"))?;
-        }
-        sync(&self.root.join("roots"))?;
-        *durable = Some(seen);
-        Ok(())
+    /// Bytes that this process may still write to the file system that the store is on, if that can
+    /// be told.
+    pub fn free_space(&self) -> Result<Option<u64>> {
+        self.disk
+            .free_space(&self.root)
+            .map_err(Error::at(&self.root))
     }
 
     /// What the roots bring that come after `seen`.
@@ -370,18 +357,23 @@ impl Store {
         let lock = self.root.join("state/roots.lock");
         let packs = self.root.join("packs");
         let all = || {
-            self.disk.sync_dir(&packs).map_err(Error::at(&packs))?;
-            self.packs.on_disk()
+            let there = self.packs.on_disk()?;
+            let own = |(id, _): &(PackId, u64)| root.added.iter().any(|(added, _)| added == id);
+            if !there.iter().all(own) {
+                // Of writers who may have died before the tables were beside them, or durable.
+                self.packs.complete(&there, &dir.join("new"))?;
+                self.disk.sync_dir(&packs).map_err(Error::at(&packs))?;
+            }
+            Ok(there)
         };
         let disk = self.disk.as_ref();
         let Some(last) = roots::append(disk, &dir, &lock, seen, root, &all, agree)? else {
             return Ok(None);
         };
-        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(durable) = durable.as_mut().filter(|_| !root.says_nothing()) {
-            *durable = (*durable).max(last.seq);
+        if !root.says_nothing() {
+            let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+            durable.roots = durable.roots.max(last.seq);
         }
-        drop(durable);
         let _ = self.refresh()?;
         if self.view().tail.len() > TAIL_PACKS_MAX {
             // What was to be done is done, and durable; the next one to publish tries again.
@@ -391,49 +383,32 @@ impl Store {
     }
 }
 
-/// Creates a directory and those above it that are missing, each durable.
-fn create_dirs(disk: &dyn Disk, dir: &Path) -> Result<()> {
+/// Creates a directory and those above it that are missing, each durable. Returns whether it was
+/// missing.
+fn create_dirs(disk: &dyn Disk, dir: &Path) -> Result<bool> {
     match disk.list(dir) {
-        Ok(_) => return Ok(()),
+        Ok(_) => return Ok(false),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
         Err(e) => return Err(Error::at(dir)(e)),
     }
-    let parent = above(dir);
-    create_dirs(disk, parent)?;
+    let _ = create_dirs(disk, above(dir))?;
     disk.create_dir(dir).map_err(Error::at(dir))?;
-    sync_name(disk, dir)
+    sync_name(disk, dir).map(|()| true)
 }
 
-/// The directory that a directory is in.
-fn above(dir: &Path) -> &Path {
-    match dir.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-        Some(parent) => parent,
-        None => dir,
-    }
-}
-
-/// Makes the name of a directory durable, where this process may look into the one above it.
-fn sync_name(disk: &dyn Disk, dir: &Path) -> Result<()> {
-    let parent = above(dir);
-    match disk.sync_dir(parent) {
-        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
-        synced => synced.map_err(Error::at(parent)),
-    }
-}
-
-/// Makes the directories that the store in `root` lacks, durably.
-fn create_missing(disk: &dyn Disk, root: &Path) -> Result<()> {
+/// Makes the directories that the store in `root` lacks, durably. Returns whether it lacks any.
+fn create_missing(disk: &dyn Disk, root: &Path) -> Result<bool> {
     let there = disk.list(root).map_err(Error::at(root))?;
     let mut missing = DIRECTORIES
         .into_iter()
         .filter(|name| there.iter().all(|entry| entry.name != **name))
         .peekable();
     if missing.peek().is_none() {
-        return Ok(());
+        return Ok(false);
     }
     missing.try_for_each(|name| disk.create_dir(&root.join(name)).map_err(Error::at(root)))?;
-    disk.sync_dir(root).map_err(Error::at(root))
+    disk.sync_dir(root).map_err(Error::at(root))?;
+    Ok(true)
 }
 
 pub(crate) fn read_format(disk: &dyn Disk, root: &Path) -> Result<StoreId> {

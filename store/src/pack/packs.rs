@@ -1,7 +1,7 @@
 //! The packs of a store, opened when they are asked for.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::disk::{self, Disk, DiskFile, Entry, Map};
@@ -50,6 +50,33 @@ impl Packs {
             (!entry.is_dir).then_some((id, entry.len))
         };
         Ok(entries.iter().filter_map(pack).collect())
+    }
+
+    /// Puts the tables of these packs beside them where there are none, by way of `temporary`, which
+    /// is the caller's alone. Packs whose own tables cannot be read stay as they are. Durable once
+    /// the directory is synced.
+    pub(crate) fn complete(&self, packs: &[(PackId, u64)], temporary: &Path) -> Result<()> {
+        let disk = self.disk.as_ref();
+        for (id, _) in packs {
+            let (pack, path) = (self.path(id), self.table_path(id));
+            if disk.len(&path).map_err(Error::at(&path))?.is_some() {
+                continue;
+            }
+            let bytes = match read_table(self.file(id)?.as_ref(), &pack) {
+                Ok(bytes) => bytes,
+                Err(Error::Damaged { .. }) => continue,
+                Err(error) => return Err(error),
+            };
+            if disk.len(temporary).map_err(Error::at(temporary))?.is_some() {
+                disk.remove(temporary).map_err(Error::at(temporary))?;
+            }
+            let file = disk.create(temporary).map_err(Error::at(temporary))?;
+            file.append(&bytes)
+                .and_then(|()| file.sync())
+                .and_then(|()| disk.rename(temporary, &path))
+                .map_err(Error::at(&path))?;
+        }
+        Ok(())
     }
 
     /// The open file of a pack.

@@ -1,7 +1,5 @@
 //! Closing packs in the background, and making them visible.
 
-use std::path::PathBuf;
-
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::id::PackId;
@@ -125,24 +123,29 @@ impl Writer<'_> {
         Ok(true)
     }
 
-    /// Puts sealed packs in their places, where they count once a root names them.
+    /// Puts sealed packs in their places, where they count once a root names them. One after the
+    /// other, each durable before the next: lobs are named in the pack of their last chunk, so of
+    /// what a power loss leaves of them no lob lacks anything, whoever takes them in.
     fn move_sealed(&mut self) -> Result<()> {
         let sealed = std::mem::take(&mut self.sealed);
         if sealed.is_empty() {
             return Ok(());
         }
-        let packs = self.store.packs();
-        let moves = |target: &dyn Fn(&Sealed) -> (PathBuf, PathBuf)| {
-            sealed.iter().map(target).collect::<Vec<_>>()
-        };
-        let mut pairs = moves(&|s| (s.pack.clone(), packs.path(&s.id)));
-        pairs.extend(moves(&|s| (s.table.clone(), packs.table_path(&s.id))));
-        let borrowed: Vec<_> = pairs
-            .iter()
-            .map(|(from, to)| (from.as_path(), to.as_path()))
-            .collect();
-        let dir = self.store.root().join("packs");
-        disk::publish_all(self.store.disk().as_ref(), &borrowed).map_err(Error::at(&dir))?;
+        let disk = self.store.disk().as_ref();
+        if self.store.view().cursor.seq == 0 {
+            // Packs with neither a root nor a stage look like those of a store whose roots are lost.
+            let above = self.store.root().join("stage");
+            disk.sync_dir(&above).map_err(Error::at(&above))?;
+        }
+        let (packs, dir) = (self.store.packs(), self.store.root().join("packs"));
+        for Sealed {
+            id, pack, table, ..
+        } in &sealed
+        {
+            let (pack_to, table_to) = (packs.path(id), packs.table_path(id));
+            let moves = [(pack.as_path(), pack_to.as_path()), (table, &table_to)];
+            disk::publish_all(disk, &moves).map_err(Error::at(&dir))?;
+        }
         self.moved.extend(sealed.iter().map(|s| (s.id, s.len)));
         Ok(())
     }
