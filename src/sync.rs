@@ -28,6 +28,6 @@ pub use job::Job;
 pub use local::Local;
 pub use pace::Pace;
 pub use plan::{Direction, Missing, Plan, Why};
-pub use run::{Report, Sides, carry_out, survey};
+pub use run::{Report, Sides, carry_out, push_all, survey};
 pub use target::Target;
 pub use transfer::Cost;

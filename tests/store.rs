@@ -9,12 +9,12 @@ mod kill;
 mod lengths;
 mod mend;
 mod moving;
-mod power;
+mod order;
 mod prune;
-mod runs;
+pub mod runs;
 mod spare;
 mod watched;
-mod witness;
+pub mod witness;
 
 use std::path::Path;
 use std::sync::Arc;

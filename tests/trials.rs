@@ -11,6 +11,7 @@ mod fuzz;
 mod inject;
 #[cfg(target_os = "linux")]
 mod kills;
+mod power;
 #[cfg(target_os = "linux")]
 mod scene;
 #[cfg(target_os = "linux")]

@@ -21,7 +21,7 @@ use crate::disk::Lock;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::id::{ChunkId, LobId, PackId};
-use crate::limits::{PACK_SOFT, READ_WINDOW, UNVERIFIED_MAX, WARM_PACKS};
+use crate::limits::{PACK_SOFT, READ_WINDOW, SYNC_BEHIND, UNVERIFIED_MAX, WARM_PACKS};
 use crate::manifest::Manifest;
 use crate::pack::{PackWriter, Sealed};
 use crate::store::Store;
@@ -92,6 +92,8 @@ pub struct Writer<'s> {
     unsynced: u64,
     /// Length from which a pack is sealed.
     pack_soft: u64,
+    /// Bytes of small lobs in a pack from which on they are synced while more are gathered.
+    sync_behind: usize,
     /// Whether what is written is not read here soon.
     cold: bool,
     /// Whether anything was added, or found to be there already.
@@ -120,6 +122,7 @@ impl<'s> Writer<'s> {
             unverified_items: 0,
             unsynced: 0,
             pack_soft: PACK_SOFT,
+            sync_behind: SYNC_BEHIND,
             cold: false,
             used: false,
             failed: false,
@@ -131,6 +134,12 @@ impl<'s> Writer<'s> {
     #[doc(hidden)]
     pub fn set_pack_soft(&mut self, bytes: u64) {
         self.pack_soft = bytes;
+    }
+
+    /// Syncs small lobs from so many bytes on instead of [`SYNC_BEHIND`], likewise.
+    #[doc(hidden)]
+    pub fn set_sync_behind(&mut self, bytes: usize) {
+        self.sync_behind = bytes;
     }
 
     /// Says whether what is written is sent away and not read here soon: then packs give back the

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use lob_store::{LobId, Store};
 
-use super::witness::{ROOT, Witness, disk};
 use super::{open, read};
 
 const ROOTS: u64 = 6;
@@ -158,39 +157,6 @@ fn a_file_of_an_absurd_number_is_no_root() {
     assert_eq!(store.broken_roots(), None);
     assert_whole(&store, (1..=3).chain([100]));
 }
-
-#[test]
-fn p2_power_is_lost_while_roots_are_mended() {
-    let disk = disk();
-    let mut witness = Witness::new();
-    let roots = Path::new(ROOT).join("roots");
-    {
-        let store = witness.open(&disk).expect("opens");
-        let mut writer = store.writer().expect("a writer");
-        for n in 1..=ROOTS {
-            witness.add(&disk, &mut writer, &content(n)).expect("adds");
-            writer.publish().expect("publishes");
-        }
-        writer.finish().expect("finishes");
-        witness.durable(&disk);
-    }
-    use lob_store::disk::Disk;
-    disk.remove(&roots.join("0000000000000002"))
-        .expect("removes");
-    disk.sync_dir(&roots).expect("syncs");
-    let start = disk.changes();
-    let store = witness.open(&disk).expect("opens");
-    assert!(store.broken_roots().is_some());
-    let mut writer = store.writer().expect("a writer");
-    witness.add(&disk, &mut writer, b"new").expect("adds");
-    writer.finish().expect("mends");
-    witness.durable(&disk);
-    let judged = witness.judge_power_loss(&disk, start..=disk.changes(), 20, 100);
-    let states = judged.unwrap_or_else(|e| panic!("{e}\n{}", disk.log().join("\n")));
-    println!("{states} states");
-    assert!(states > 500, "only {states} states");
-}
-
 /// Roots are counted from 1. Whoever mends must not take it for the last of them.
 #[test]
 fn p5_a_file_with_the_number_0_keeps_no_writer_from_mending() {

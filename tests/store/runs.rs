@@ -86,6 +86,9 @@ pub fn two_writers(disk: &SimDisk, witness: &mut Witness) -> Result<()> {
     witness.add(disk, &mut one, b"one")?;
     witness.add(disk, &mut two, b"two")?;
     two.sync()?;
+    // Of the two that have it, one has said so of the first.
+    witness.arrived(disk, ROOT, b"common");
+    witness.arrived(disk, ROOT, b"two");
     one.finish()?;
     two.finish()?;
     witness.durable(disk);
@@ -112,7 +115,7 @@ pub fn merge_index(disk: &SimDisk, witness: &mut Witness) -> Result<()> {
 }
 
 /// Everything that was stored until now and is not in `kept` goes.
-fn prune_all_but(disk: &SimDisk, witness: &mut Witness, kept: &[&[u8]]) -> Result<()> {
+pub fn prune_all_but(disk: &SimDisk, witness: &mut Witness, kept: &[&[u8]]) -> Result<()> {
     let store = witness.open(disk)?;
     let young = UNIX_EPOCH + Duration::from_secs(1);
     let mut prune = store.prune(young)?.expect("the only one");
@@ -194,18 +197,20 @@ pub fn prune_under_a_writer(disk: &SimDisk, witness: &mut Witness) -> Result<()>
     }
     witness.durable(disk);
     let mut writer = store.writer()?;
+    disk.set_clock(100);
     witness.add(disk, &mut writer, b"something else")?;
     for content in [&old, &whole, &again] {
         witness.release(disk, content);
     }
-    disk.set_clock(100);
     witness.add(disk, &mut writer, &whole)?;
-    prune_all_but(disk, witness, &[])?;
+    // Where this was done before, they are there already.
+    prune_all_but(disk, witness, &[b"something else", &new])?;
     witness.add(disk, &mut writer, &new)?;
     witness.add(disk, &mut writer, &again)?;
     writer.finish()?;
     witness.durable(disk);
-    Ok(())
+    let kept = [b"something else", whole.as_slice(), &new, &again];
+    prune_all_but(disk, witness, &kept)
 }
 
 /// Lobs of another store, one of which is a list of chunks that has to be verified.
@@ -230,7 +235,6 @@ pub fn receive(disk: &SimDisk, witness: &mut Witness) -> Result<()> {
     writer.finish()?;
     contents
         .iter()
-        .for_each(|content| witness.received(content));
-    witness.durable(disk);
+        .for_each(|content| witness.arrived(disk, ROOT, content));
     Ok(())
 }

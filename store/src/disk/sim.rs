@@ -21,10 +21,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use crash::Crash;
+pub use faults::Spoiled;
+pub use machine::Synced;
 pub use ops::Ops;
 
 use super::{Disk, DiskFile, Entry, Lock, Map, named};
-use faults::Failure;
+use crash::Crashes;
+use faults::{Failure, SyncFault};
 use file::SimFile;
 use machine::Machine;
 use state::{Inode, Op, State};
@@ -111,9 +114,15 @@ impl SimDisk {
         });
     }
 
-    /// Makes sync number `at`, of files and directories, do nothing and succeed.
-    pub fn skip_sync(&self, at: usize) {
-        self.machine().faults.skip_sync = Some(at);
+    /// Does this, instead of what it should, in the one sync that has number `nth`, from 0 on, among
+    /// those whose words in the log `of` accepts.
+    pub fn spoil_sync(&self, how: Spoiled, nth: usize, of: impl Fn(&str) -> bool + Send + 'static) {
+        self.machine().faults.sync = Some(SyncFault::new(how, nth, Box::new(of)));
+    }
+
+    /// All syncs until now, of files and directories.
+    pub fn syncs(&self) -> Vec<Synced> {
+        self.machine().syncs.clone()
     }
 
     /// Limits the bytes in all files together. An append beyond it writes what there is room for.
@@ -132,13 +141,18 @@ impl SimDisk {
         self.machine().faults.injected()
     }
 
-    /// At most `most` different states of the disk after a power loss when `at` changes were done.
-    /// All subsets of the pending changes of names (a sample, beyond 12 of them) are combined with
-    /// what may be left of unsynced bytes: nothing, half, all, or the length with zeros or garbage.
-    /// Where that is more than `most` it is a sample too, extremes first and always the same.
-    /// Nobody holds a lock on the new disks, and they have no faults.
+    /// The different states of the disk after a power loss when `at` changes were done: all subsets
+    /// of the pending changes of names (a sample, beyond 12 of them), combined with what may be left
+    /// of unsynced bytes: nothing, half, all, or the length with zeros or garbage. Extremes come
+    /// first, and the order is always the same. Nobody holds a lock on the new disks, and they have
+    /// no faults.
+    pub fn crashes(&self, at: usize) -> impl Iterator<Item = Crash> + use<> {
+        Crashes::new(self.replay(at), at)
+    }
+
+    /// At most `most` of [`SimDisk::crashes`].
     pub fn crash_states(&self, at: usize, most: usize) -> Vec<Crash> {
-        crash::crashes(&self.replay(at), at, most)
+        self.crashes(at).take(most).collect()
     }
 
     /// The disk as the next process finds it when this one is killed after `at` changes: all that

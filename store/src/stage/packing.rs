@@ -8,7 +8,6 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::id::ChunkId;
-use crate::limits::SYNC_BEHIND;
 use crate::pack::{Journal, PackWriter};
 
 use super::small::Batch;
@@ -52,11 +51,11 @@ impl Writer<'_> {
         let above = self.store.root().join("stage");
         let dirs = [stage.dir.clone(), above];
         let disk = self.store.disk().clone();
-        let batch = std::mem::take(&mut self.small.batch);
+        let (batch, behind) = (std::mem::take(&mut self.small.batch), self.sync_behind);
         self.small.packing = Some(Packing {
             chunks: batch.chunks.clone(),
             journal: self.small.journal.take_if(|journal| journal.is_full()),
-            job: thread::spawn(move || write(&disk, &dirs, pack, &batch)),
+            job: thread::spawn(move || write(&disk, &dirs, pack, &batch, behind)),
         });
         Ok(())
     }
@@ -88,6 +87,7 @@ fn write(
     dirs: &[PathBuf],
     mut pack: PackWriter,
     batch: &Batch,
+    behind: usize,
 ) -> Result<Packed> {
     if !batch.chunks.is_empty() {
         pack.frame(&Frame::plain(batch.chunks.clone(), &batch.raw))?;
@@ -96,7 +96,7 @@ fn write(
         pack.manifest(manifest)?;
     }
     pack.flush()?;
-    let synced = pack.behind() >= SYNC_BEHIND;
+    let synced = pack.behind() >= behind;
     if synced {
         pack.sync()?;
         // The pack may be new, and the stage too.

@@ -30,6 +30,11 @@ impl Content {
         &self.live
     }
 
+    /// The same, to be held on to.
+    pub(super) fn live(&self) -> &Arc<Vec<u8>> {
+        &self.live
+    }
+
     /// The length that a process sees.
     pub(super) fn len(&self) -> u64 {
         self.live.len() as u64

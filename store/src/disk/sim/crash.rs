@@ -1,7 +1,6 @@
 //! All that a power loss may leave of a disk.
 
-use std::collections::HashSet;
-use std::ffi::OsString;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,6 +17,8 @@ pub struct Crash {
     pub at: usize,
     /// What is on the disk now: the durable part and some of what was pending.
     pub disk: SimDisk,
+    /// A hash of all names and contents on it: two disks that look the same have the same.
+    pub fingerprint: u128,
     names: Vec<bool>,
     bytes: Fate,
 }
@@ -49,41 +50,82 @@ impl fmt::Display for Crash {
     }
 }
 
-/// At most `most` different states that a power loss after `at` changes, which led to `state`, may
-/// leave. The extremes come first; where there are more, the rest is a sample, the same each time.
-pub(super) fn crashes(state: &State, at: usize, most: usize) -> Vec<Crash> {
-    let mut random = Random(at as u64);
-    let dirty: Vec<(Inode, Vec<Arc<Vec<u8>>>)> = state
-        .dirty_files()
-        .map(|(inode, content)| (inode, content.remains()))
-        .collect();
-    let mut seen = HashSet::new();
-    let mut found = Vec::new();
-    let count = state.pending_names();
-    for (subset, bytes) in choices(count, &mut random) {
-        if found.len() >= most {
-            break;
-        }
-        if dirty.is_empty() && !matches!(bytes, Fate::Same(0)) {
-            continue;
-        }
-        let names = subset.names(count);
-        let remains: Vec<_> = dirty
-            .iter()
-            .map(|(inode, remains)| (*inode, bytes.pick(*inode, remains)))
+/// The different states that a power loss may leave, one after the other. The extremes come first;
+/// where there are many, those after the first are a sample, the same each time.
+#[derive(Debug)]
+pub(super) struct Crashes {
+    state: State,
+    at: usize,
+    /// What may be left of each file with unsynced bytes.
+    dirty: Vec<(Inode, Vec<Arc<Vec<u8>>>)>,
+    random: Random,
+    choices: std::vec::IntoIter<(Subset, Fate)>,
+    /// Whether the choices are not just the telling ones.
+    all: bool,
+    seen: HashSet<u128>,
+    hashes: Hashes,
+}
+
+impl Crashes {
+    /// After `at` changes, which led to `state`.
+    pub(super) fn new(state: State, at: usize) -> Crashes {
+        let dirty = state
+            .dirty_files()
+            .map(|(inode, content)| (inode, content.remains()))
             .collect();
-        let after = state.crashed(&names, &remains);
-        if seen.insert(visible(&after)) {
-            let disk = SimDisk::holding(after);
-            found.push(Crash {
-                at,
-                disk,
-                names,
-                bytes,
-            });
+        let mut random = Random(at as u64);
+        let choices = combined(telling(state.pending_names()), 2, &mut random);
+        Crashes {
+            state,
+            at,
+            dirty,
+            random,
+            choices: choices.into_iter(),
+            all: false,
+            seen: HashSet::new(),
+            hashes: Hashes::default(),
         }
     }
-    found
+
+    fn choice(&mut self) -> Option<(Subset, Fate)> {
+        let next = self.choices.next();
+        if next.is_some() || self.all {
+            return next;
+        }
+        self.all = true;
+        let subsets = rest(self.state.pending_names(), &mut self.random);
+        self.choices = combined(subsets, 0, &mut self.random).into_iter();
+        self.choices.next()
+    }
+}
+
+impl Iterator for Crashes {
+    type Item = Crash;
+
+    fn next(&mut self) -> Option<Crash> {
+        loop {
+            let (subset, bytes) = self.choice()?;
+            if self.dirty.is_empty() && !matches!(bytes, Fate::Same(0)) {
+                continue;
+            }
+            let names = subset.names(self.state.pending_names());
+            let remains = self.dirty.iter();
+            let remains: Vec<_> = remains
+                .map(|(inode, remains)| (*inode, bytes.pick(*inode, remains)))
+                .collect();
+            let after = self.state.crashed(&names, &remains);
+            let fingerprint = self.hashes.fingerprint(&after);
+            if self.seen.insert(fingerprint) {
+                return Some(Crash {
+                    at: self.at,
+                    disk: SimDisk::holding(after),
+                    fingerprint,
+                    names,
+                    bytes,
+                });
+            }
+        }
+    }
 }
 
 impl Fate {
@@ -133,29 +175,35 @@ impl Subset {
     }
 }
 
-/// Combinations of subsets of `count` pending names with fates of the bytes, the telling ones first.
-fn choices(count: usize, random: &mut Random) -> Vec<(Subset, Fate)> {
+/// The subsets of `count` pending names that tell most.
+fn telling(count: usize) -> Vec<Subset> {
     let mut subsets = vec![Subset::None, Subset::All];
     for one in 0..count {
         subsets.extend([Subset::First(one), Subset::AllBut(one), Subset::Just(one)]);
     }
-    let telling = subsets.len();
-    if count <= ALL_SUBSETS {
-        subsets.extend((0..1 << count).map(Subset::Bits));
-    } else {
-        subsets.extend((0..1 << ALL_SUBSETS).map(|_| Subset::Random(random.next())));
+    subsets
+}
+
+/// All subsets of `count` pending names, or a sample.
+fn rest(count: usize, random: &mut Random) -> Vec<Subset> {
+    match count <= ALL_SUBSETS {
+        true => (0..1 << count).map(Subset::Bits).collect(),
+        false => {
+            let seeds = (0..1 << ALL_SUBSETS).map(|_| Subset::Random(random.next()));
+            seeds.collect()
+        }
     }
-    let mut choices = Vec::new();
+}
+
+/// Subsets combined with the fates of the bytes. The first few stay the first; the others are mixed,
+/// so that a small sample is not all about the oldest names.
+fn combined(subsets: Vec<Subset>, first: usize, random: &mut Random) -> Vec<(Subset, Fate)> {
+    let mut choices = Vec::with_capacity(subsets.len() * (SAME_FATES + 1));
     for subset in subsets {
         choices.extend((0..SAME_FATES).map(|index| (subset, Fate::Same(index))));
         choices.push((subset, Fate::Mixed(random.next())));
     }
-    // The first two stay the first. The others are mixed, so that a small sample is not all about
-    // the oldest names.
-    let fates = SAME_FATES + 1;
-    let (first, rest) = choices.split_at_mut(telling * fates);
-    shuffle(&mut first[2 * fates..], random);
-    shuffle(rest, random);
+    shuffle(&mut choices[first * (SAME_FATES + 1)..], random);
     choices
 }
 
@@ -165,20 +213,40 @@ fn shuffle<T>(items: &mut [T], random: &mut Random) {
     }
 }
 
-/// What a program can tell two disks by. The contents stand for themselves by address: those of one
-/// crash point are made once.
-fn visible(state: &State) -> Vec<(Inode, OsString, Inode, *const u8)> {
-    let mut all = Vec::new();
-    state.walk(ROOT, &mut |dir, name, inode| {
-        let bytes = state
-            .content(inode)
-            .map_or(&[][..], |content| content.bytes());
-        all.push((dir, name.to_owned(), inode, bytes.as_ptr()));
-    });
-    all
+/// The hashes of contents, each computed once.
+#[derive(Debug, Default)]
+struct Hashes(HashMap<usize, (Arc<Vec<u8>>, blake3::Hash)>);
+
+impl Hashes {
+    fn of(&mut self, bytes: &Arc<Vec<u8>>) -> blake3::Hash {
+        let new = || (bytes.clone(), blake3::hash(bytes));
+        // What is held on to keeps its address.
+        self.0
+            .entry(Arc::as_ptr(bytes).addr())
+            .or_insert_with(new)
+            .1
+    }
+
+    /// A hash of what a program can tell two disks by: all names, and what is behind them.
+    fn fingerprint(&mut self, state: &State) -> u128 {
+        let mut all = blake3::Hasher::new();
+        state.walk(ROOT, &mut |depth, name, inode| {
+            let name = name.as_encoded_bytes();
+            let _ = all.update(&[depth as u8, name.len() as u8]).update(name);
+            if let Ok(content) = state.content(inode) {
+                let _ = all
+                    .update(b"file")
+                    .update(self.of(content.live()).as_bytes());
+            }
+        });
+        let mut first = [0; 16];
+        first.copy_from_slice(&all.finalize().as_bytes()[..16]);
+        u128::from_le_bytes(first)
+    }
 }
 
 /// Numbers that look random and are always the same (SplitMix64).
+#[derive(Debug)]
 pub(super) struct Random(pub(super) u64);
 
 impl Random {

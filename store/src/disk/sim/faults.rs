@@ -1,5 +1,6 @@
 //! What goes wrong on purpose, and how often it did.
 
+use std::fmt;
 use std::io::ErrorKind;
 
 /// An error at one operation, or at it and all later ones.
@@ -10,6 +11,35 @@ pub(super) struct Failure {
     pub(super) kind: ErrorKind,
 }
 
+/// What becomes of a sync that goes wrong without a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spoiled {
+    /// It does nothing.
+    Left,
+    /// It happens after the change that follows it.
+    Late,
+}
+
+/// One sync that goes wrong without a word.
+pub(super) struct SyncFault {
+    how: Spoiled,
+    left: usize,
+    of: Box<dyn Fn(&str) -> bool + Send>,
+}
+
+impl SyncFault {
+    /// The sync of number `nth` of those that `of` accepts.
+    pub(super) fn new(how: Spoiled, nth: usize, of: Box<dyn Fn(&str) -> bool + Send>) -> SyncFault {
+        SyncFault { how, left: nth, of }
+    }
+}
+
+impl fmt::Debug for SyncFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}, of {} more", self.how, self.left)
+    }
+}
+
 /// The faults of a disk.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
@@ -17,12 +47,10 @@ pub(super) struct Faults {
     pub(super) change: Option<Failure>,
     /// Counted over the reads.
     pub(super) read: Option<Failure>,
-    /// The sync that does nothing, counted over files and directories together.
-    pub(super) skip_sync: Option<usize>,
+    pub(super) sync: Option<SyncFault>,
     /// The bytes that the disk has room for.
     pub(super) capacity: Option<u64>,
     reads: usize,
-    syncs: usize,
     injected: usize,
 }
 
@@ -38,12 +66,15 @@ impl Faults {
         self.strike(self.read, self.reads - 1)
     }
 
-    /// Counts a sync. Returns whether it is to do nothing.
-    pub(super) fn next_sync(&mut self) -> bool {
-        self.syncs += 1;
-        let skip = self.skip_sync == Some(self.syncs - 1);
-        self.injected += usize::from(skip);
-        skip
+    /// Counts a sync. Returns what goes wrong with it.
+    pub(super) fn next_sync(&mut self, words: &str) -> Option<Spoiled> {
+        let fault = self.sync.as_mut().filter(|fault| (fault.of)(words))?;
+        if fault.left > 0 {
+            fault.left -= 1;
+            return None;
+        }
+        self.injected += 1;
+        self.sync.take().map(|fault| fault.how)
     }
 
     /// How many of `wanted` bytes fit where `free` are free.

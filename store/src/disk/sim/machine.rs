@@ -5,9 +5,20 @@ use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use super::faults::Faults;
+use super::faults::{Faults, Spoiled};
 use super::ops::Ops;
 use super::state::{Inode, Op, State};
+
+/// A sync that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Synced {
+    /// The number of the change that it was.
+    pub at: usize,
+    /// Its words in the log.
+    pub words: String,
+    /// Whether there was anything to make durable.
+    pub counts: bool,
+}
 
 /// All of a simulated disk: what is on it, what was done to it and what is to go wrong.
 #[derive(Debug, Default)]
@@ -17,6 +28,9 @@ pub(super) struct Machine {
     pub(super) now: State,
     /// The changes, each with words for people.
     pub(super) log: Vec<(Op, String)>,
+    pub(super) syncs: Vec<Synced>,
+    /// A sync that happens after the next change.
+    pub(super) late: Option<(Op, String)>,
     pub(super) faults: Faults,
     pub(super) ops: Ops,
     pub(super) locked: HashSet<Inode>,
@@ -35,16 +49,28 @@ impl Machine {
         };
         self.now.apply(&op);
         self.log.push((op, words));
+        if let Some((op, words)) = self.late.take() {
+            self.now.apply(&op);
+            self.log.push((op, words));
+        }
         result
     }
 
-    /// Does a sync, unless it is to be skipped.
+    /// Does a sync, unless it is to go wrong.
     pub(super) fn sync(&mut self, op: Op, words: String) -> io::Result<()> {
-        let op = match self.faults.next_sync() {
-            true => Op::Nothing,
-            false => op,
-        };
-        self.change(op, words)
+        self.syncs.push(Synced {
+            at: self.log.len(),
+            words: words.clone(),
+            counts: self.now.is_unsynced(&op),
+        });
+        match self.faults.next_sync(&words) {
+            None => self.change(op, words),
+            Some(spoiled) => {
+                let done = self.change(Op::Nothing, words.clone());
+                self.late = (spoiled == Spoiled::Late).then_some((op, words));
+                done
+            }
+        }
     }
 
     /// Counts a read, which may be to fail.

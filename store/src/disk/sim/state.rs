@@ -158,11 +158,15 @@ impl State {
         used
     }
 
-    /// Calls `each` with directory, name and inode of all that has a name, in a fixed order.
-    pub(super) fn walk(&self, dir: Inode, each: &mut impl FnMut(Inode, &OsStr, Inode)) {
+    /// Calls `each` with depth, name and inode of all that has a name, in a fixed order.
+    pub(super) fn walk(&self, dir: Inode, each: &mut impl FnMut(usize, &OsStr, Inode)) {
+        self.walk_from(dir, 0, each);
+    }
+
+    fn walk_from(&self, dir: Inode, depth: usize, each: &mut impl FnMut(usize, &OsStr, Inode)) {
         for (name, &inode) in self.names(dir).into_iter().flatten() {
-            each(dir, name, inode);
-            self.walk(inode, each);
+            each(depth, name, inode);
+            self.walk_from(inode, depth + 1, each);
         }
     }
 }
@@ -280,6 +284,18 @@ impl State {
 
 /// Losing power.
 impl State {
+    /// Whether there is anything that this sync would make durable.
+    pub(super) fn is_unsynced(&self, op: &Op) -> bool {
+        match op {
+            Op::Sync(file) => self.content(*file).is_ok_and(|content| !content.is_clean()),
+            Op::SyncDir(dir) => {
+                let mut names = self.pending.iter();
+                names.any(|names| names.dir == *dir && !names.lost && !names.edits.is_empty())
+            }
+            _ => false,
+        }
+    }
+
     /// How many changes of names pend.
     pub(super) fn pending_names(&self) -> usize {
         self.pending.len()

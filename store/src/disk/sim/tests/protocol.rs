@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use crate::disk::{Crash, Disk, Ops, SimDisk, publish, publish_all};
+use crate::disk::{Crash, Disk, Ops, SimDisk, Spoiled, publish, publish_all};
 
 const CONTENT: &[u8] = b"sixteen bytes ok";
 const MOST: usize = 10_000;
@@ -64,10 +64,14 @@ fn published_names_are_whole_and_stay() {
 
 #[test]
 fn no_sync_of_the_protocol_can_be_left_out() {
-    let syncs = disk().ops().dir_syncs as usize;
-    for (sync, torn, missing) in [(0, true, false), (1, false, true)] {
+    for (how, sync, torn, missing) in [
+        (Spoiled::Left, 0, true, false),
+        (Spoiled::Left, 1, false, true),
+        (Spoiled::Late, 0, true, false),
+        (Spoiled::Late, 1, false, true),
+    ] {
         let disk = disk();
-        disk.skip_sync(syncs + sync);
+        disk.spoil_sync(how, sync, |_| true);
         put(&disk, "a", CONTENT).unwrap();
         assert_eq!(disk.injected(), 1);
         let verdict = judge(&disk);
