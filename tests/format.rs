@@ -2,7 +2,7 @@
 //! engine writes, and the engine reads what was made by hand from it.
 
 mod builder;
-mod damage;
+pub mod damage;
 mod deltas;
 mod foreign;
 mod frozen;

@@ -3,6 +3,7 @@
 //! The plain test command runs the quick tier. `tests/programme.sh` runs the full one, and writes
 //! the figures of both kinds of suites, these and the fuzzers, into docs/reliability.md.
 
+mod damage;
 #[cfg(target_os = "linux")]
 mod errors;
 mod figures;
