@@ -12,6 +12,8 @@ mod fuzz;
 mod inject;
 #[cfg(target_os = "linux")]
 mod kills;
+#[cfg(target_os = "linux")]
+mod model;
 mod power;
 #[cfg(target_os = "linux")]
 mod scene;
