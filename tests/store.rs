@@ -1,6 +1,7 @@
 //! The engine through its public interface.
 
 mod add;
+mod aside;
 mod copies;
 mod fsck;
 mod hostile;

@@ -16,6 +16,8 @@ mod kills;
 mod model;
 mod power;
 #[cfg(target_os = "linux")]
+mod prune;
+#[cfg(target_os = "linux")]
 mod scene;
 #[cfg(target_os = "linux")]
 mod task;

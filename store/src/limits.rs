@@ -1,5 +1,7 @@
 //! Every number that bounds memory, disk or work, in one place, with its reason.
 
+use std::time::Duration;
+
 /// Shortest chunk, except the last of a lob. Half the mean dedups as well as less and doubles the
 /// speed of cutting (measured, docs/format.md).
 pub const CHUNK_MIN: usize = 32 << 10;
@@ -63,10 +65,16 @@ pub const TAIL_PACKS_MAX: usize = 8;
 pub const PRUNE_SHARE: u64 = 4;
 /// Bytes that a prune moves before it drops the packs that they came from.
 pub const PRUNE_STEP: u64 = 512 << 20;
+/// Chunks and lobs that it moves before that: some 20 MiB of what a writer remembers of them.
+pub const PRUNE_STEP_ITEMS: usize = 1 << 17;
+/// Bytes of tables that a prune keeps in memory, about; beyond it they are read again.
+pub const PRUNE_TABLES: u64 = 32 << 20;
 /// How often a prune looks again which packs are worth it, now that others stay.
 pub const PRUNE_ROUNDS: usize = 8;
 /// How often a step of a prune is taken up again because others wrote meanwhile.
 pub const PRUNE_TRIES: usize = 50;
+/// How long a prune that sets nothing aside leaves alone what another one did.
+pub const ASIDE_GRACE: Duration = Duration::from_secs(14 * 86_400);
 /// Bytes that a read decodes at a time: one window is written while the next is decoded.
 pub const READ_WINDOW: usize = 8 << 20;
 /// Most chunks in such a window, however short they are.

@@ -12,15 +12,18 @@
 //!   are new, and packs that somebody touched because he found in them what he was to add. They stay
 //!   with all that they need. What comes later finds out that packs were dropped, and brings back what
 //!   it relied on (`stage/reliance.rs`), from files that stay until its stage is gone (`sweep.rs`).
+//! - What must not go at once is set aside: it is dropped, and its files stay for a time in which it
+//!   comes back where somebody asks for it (`aside.rs`).
 //! - What is in several packs is counted once, and the copy that counts is read before another goes.
 
+pub(crate) mod aside;
 mod bits;
 mod marks;
 mod plan;
 mod step;
 mod sweep;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::disk::Lock;
 use crate::epoch;
@@ -30,6 +33,7 @@ use crate::limits::PRUNE_STEP;
 use crate::progress::Progress;
 use crate::store::{LobInfo, Store};
 
+use aside::Aside;
 use marks::Marks;
 use plan::Batches;
 pub use sweep::Swept;
@@ -39,6 +43,7 @@ pub use sweep::Swept;
 pub struct Prune<'s> {
     marks: Marks<'s>,
     step: u64,
+    grace: Option<Duration>,
     _only: Lock,
 }
 
@@ -48,6 +53,7 @@ pub struct PrunePlan<'s> {
     marks: Marks<'s>,
     batches: Batches,
     cost: PruneCost,
+    grace: Option<Duration>,
     _only: Lock,
 }
 
@@ -87,18 +93,28 @@ impl Store {
         Ok(Some(Prune {
             marks: Marks::new(self, young)?,
             step: PRUNE_STEP,
+            grace: None,
             _only: only,
         }))
     }
 }
 
 impl<'s> Prune<'s> {
-    /// Keeps a lob. Returns whether it is there.
-    ///
-    /// # Errors
-    /// When it is there and what it needs cannot be read: then nothing should go at all.
+    /// Keeps a lob. Returns whether it is there. Where one is damaged, so that what it needs cannot be
+    /// told, everything stays that no other lob accounts for.
     pub fn keep(&mut self, id: &LobId) -> Result<bool> {
         self.marks.keep(id)
+    }
+
+    /// The lobs that are kept and damaged, each with the reason.
+    pub fn damaged(&self) -> &[(LobId, String)] {
+        &self.marks.damaged
+    }
+
+    /// Sets aside what goes, so that until `grace` has passed [`Store::bring_back`] finds it. What was
+    /// set aside before goes for good when it has been for so long.
+    pub fn set_aside(&mut self, grace: Duration) {
+        self.grace = Some(grace);
     }
 
     /// Calls `each` for every lob that nothing keeps until now.
@@ -126,6 +142,9 @@ impl<'s> Prune<'s> {
 
     /// Decides what goes.
     pub fn plan(mut self) -> Result<PrunePlan<'s>> {
+        if !self.marks.damaged.is_empty() {
+            self.marks.keep_unaccounted()?;
+        }
         let batches = plan::decide(&mut self.marks, self.step)?;
         let mut cost = PruneCost::default();
         for &p in batches.iter().flatten() {
@@ -142,6 +161,7 @@ impl<'s> Prune<'s> {
             marks: self.marks,
             batches,
             cost,
+            grace: self.grace,
             _only: self._only,
         })
     }
@@ -181,16 +201,22 @@ impl PrunePlan<'_> {
     /// [`Error::Busy`] where others wrote so much that it never got its turn.
     pub fn run(mut self, progress: &dyn Progress) -> Result<Swept> {
         let store = self.marks.store;
-        let mut swept = sweep::sweep(store)?;
+        let mut swept = sweep::sweep(store, self.grace)?;
         if plan::loses(&self.marks, &self.batches) {
             epoch::begin(store.disk().as_ref(), store.root())?;
         }
         for batch in &self.batches {
+            if self.grace.is_some() {
+                Aside::put(store, batch.iter().map(|p| self.marks.packs[*p].id))?;
+            }
             step::carry_out(&mut self.marks, batch, progress)?;
-            let more = sweep::sweep(store)?;
-            swept.bytes += more.bytes;
-            swept.waiting = more.waiting;
+            let more = sweep::sweep(store, self.grace)?;
+            swept = Swept {
+                bytes: swept.bytes + more.bytes,
+                ..more
+            };
         }
+        swept.unreadable = self.marks.unreadable;
         Ok(swept)
     }
 }

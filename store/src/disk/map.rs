@@ -35,6 +35,19 @@ impl Map {
     }
 }
 
+impl Map {
+    /// Lets go of the memory that its pages take in this process. Whoever reads them gets them back.
+    pub(crate) fn release(&self) {
+        #[cfg(unix)]
+        if let Bytes::Mapped(map) = &self.0 {
+            // SAFETY: the map is a shared one of a file, and nobody writes through it: what is
+            // dropped is read again from the file, whose bytes do not change. It is advice, and the
+            // map holds without it.
+            let _ = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+        }
+    }
+}
+
 impl From<Vec<u8>> for Map {
     fn from(bytes: Vec<u8>) -> Map {
         Map(Bytes::Owned(bytes))
@@ -77,6 +90,8 @@ mod tests {
             std::fs::write(&path, &content).unwrap();
             let map = Map::of(&File::open(&path).unwrap()).unwrap();
             assert_eq!(&map[..], &content[..]);
+            map.release();
+            assert_eq!(&map[..], &content[..], "it comes back");
         }
     }
 

@@ -14,9 +14,10 @@ use super::named::Named;
 use super::{Each, Exam, Fault, Finding, Gravity, INDEX_LOCK, Object, Remedy};
 
 /// Files in the making, and the locks under which they are made.
-const TEMPORARIES: [(&str, &str); 4] = [
+const TEMPORARIES: [(&str, &str); 5] = [
     ("state/format.new", "state/lock"),
     (crate::epoch::NEW, PRUNE_LOCK),
+    (crate::prune::aside::NEW, PRUNE_LOCK),
     ("roots/new", "state/roots.lock"),
     ("index/new", INDEX_LOCK),
 ];

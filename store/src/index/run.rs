@@ -222,6 +222,11 @@ impl Run {
         self.holds(Kind::Chunk) && self.holds(Kind::Lob)
     }
 
+    /// Lets go of its memory until it is read again.
+    pub(crate) fn release(&self) {
+        self.bytes.release();
+    }
+
     /// How many entries it has.
     pub(crate) fn count(&self, kind: Kind) -> usize {
         self.list(kind).entries.len() / ENTRY

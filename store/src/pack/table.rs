@@ -335,6 +335,11 @@ impl Table {
             && reserved == [0; 4]
     }
 
+    /// Lets go of its memory until it is read again.
+    pub(crate) fn release(&self) {
+        self.bytes.release();
+    }
+
     /// Its own length in bytes.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()

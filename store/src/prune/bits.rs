@@ -41,6 +41,11 @@ impl Bits {
         self.len
     }
 
+    /// How many numbers are in it.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
     /// Whether no number is in it.
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0

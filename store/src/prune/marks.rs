@@ -2,6 +2,7 @@
 //!
 //! What is in several packs counts where a lookup finds it; other copies stay without a mark.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -9,6 +10,7 @@ use std::time::SystemTime;
 use crate::error::{Error, Result};
 use crate::id::{ChunkId, LobId, PackId};
 use crate::index::Kind;
+use crate::limits::PRUNE_TABLES;
 use crate::pack::Table;
 use crate::reach::Reach;
 use crate::store::Store;
@@ -47,6 +49,35 @@ impl Marked {
 /// Is called with the marks and a chunk that something needs.
 pub(super) type EachNeed<'a> = &'a mut dyn FnMut(&mut Marks<'_>, &ChunkId) -> Result<()>;
 
+/// Bytes that a look at one entry of a table brings into memory: systems map a few pages around it.
+const LOOK: usize = 64 << 10;
+
+/// Tables that were read, so that not all of them stay in memory for ever.
+#[derive(Debug, Default)]
+struct Recent {
+    tables: HashMap<*const Table, (Arc<Table>, u64)>,
+    bytes: u64,
+}
+
+impl Recent {
+    fn read(&mut self, view: &View, table: &Arc<Table>, bytes: usize) {
+        let (_, read) = self
+            .tables
+            .entry(Arc::as_ptr(table))
+            .or_insert_with(|| (table.clone(), 0));
+        let more = (table.len() as u64).saturating_sub(*read).min(bytes as u64);
+        *read += more;
+        self.bytes += more;
+        if self.bytes > PRUNE_TABLES {
+            self.tables
+                .drain()
+                .for_each(|(_, (table, _))| table.release());
+            view.runs.iter().for_each(|run| run.release());
+            self.bytes = 0;
+        }
+    }
+}
+
 /// The marks of all packs that one view has.
 #[derive(Debug)]
 pub(super) struct Marks<'s> {
@@ -55,6 +86,11 @@ pub(super) struct Marks<'s> {
     /// Oldest first.
     pub(super) packs: Vec<Marked>,
     numbers: HashMap<PackId, usize>,
+    recent: RefCell<Recent>,
+    /// Lobs that are kept and cannot be followed, each with the reason.
+    pub(super) damaged: Vec<(LobId, String)>,
+    /// Packs that stay because something in them that is needed cannot be read.
+    pub(super) unreadable: u64,
 }
 
 impl<'s> Marks<'s> {
@@ -65,6 +101,9 @@ impl<'s> Marks<'s> {
             view: trusted_view(store)?,
             packs: Vec::new(),
             numbers: HashMap::new(),
+            recent: RefCell::default(),
+            damaged: Vec::new(),
+            unreadable: 0,
         };
         marks.take_in(&|modified| modified >= young)?;
         Ok(marks)
@@ -139,6 +178,10 @@ impl<'s> Marks<'s> {
     fn table(&self, id: &PackId) -> Result<Option<(Arc<Table>, u64)>> {
         let packs = self.store.packs();
         let found = packs.table(id).and_then(|table| {
+            // It was verified just now, which read all of it.
+            self.recent
+                .borrow_mut()
+                .read(&self.view, &table, table.len());
             let path = packs.path(id);
             let len = packs.file(id)?.len().map_err(Error::at(&path))?;
             Ok((table, len))
@@ -151,7 +194,11 @@ impl<'s> Marks<'s> {
 
     /// The table of a pack that has marks.
     pub(super) fn table_of(&self, p: usize) -> Result<Arc<Table>> {
-        self.store.packs().table(&self.packs[p].id)
+        let table = self.store.packs().table(&self.packs[p].id)?;
+        self.recent
+            .borrow_mut()
+            .read(&self.view, &table, table.len());
+        Ok(table)
     }
 
     /// What is read by way of the view that the marks are of.
@@ -166,6 +213,9 @@ impl<'s> Marks<'s> {
     pub(super) fn lob_at(&self, id: &LobId) -> Result<Option<(usize, usize)>> {
         let place = self.view.find(self.store.packs(), id)?;
         Ok(place.and_then(|place| {
+            self.recent
+                .borrow_mut()
+                .read(&self.view, &place.table, LOOK);
             let pack = *self.numbers.get(&place.pack)?;
             Some((pack, place.table.find_lob(id)?))
         }))
@@ -178,6 +228,9 @@ impl<'s> Marks<'s> {
     ) -> Result<Option<(usize, usize, Place<crate::pack::ChunkEntry>)>> {
         let place = self.view.find(self.store.packs(), id)?;
         Ok(place.and_then(|place| {
+            self.recent
+                .borrow_mut()
+                .read(&self.view, &place.table, LOOK);
             let pack = *self.numbers.get(&place.pack)?;
             Some((pack, place.table.find_chunk(id)?, place))
         }))
@@ -189,7 +242,41 @@ impl<'s> Marks<'s> {
             return Ok(false);
         };
         let _ = self.packs[p].kept.insert(n);
-        self.mark_lob_at(id, p, n).map(|()| true)
+        match self.mark_lob_at(id, p, n) {
+            Err(error) if is_absent(&error) => {
+                self.damaged.push((*id, error.to_string()));
+                self.stay(p)?;
+            }
+            marked => marked?,
+        }
+        Ok(true)
+    }
+
+    /// Marks all chunks that no lob accounts for, since a lob that is damaged may.
+    pub(super) fn keep_unaccounted(&mut self) -> Result<()> {
+        let packs = self.packs.iter();
+        let mut reached: Vec<_> = packs.map(|pack| Bits::none(pack.chunks.len())).collect();
+        for p in 0..self.packs.len() {
+            self.each_lob_of(p, &mut |_| true, &mut |marks, id| {
+                if let Some((at, n, _)) = marks.chunk_at(id)? {
+                    let _ = reached[at].insert(n);
+                }
+                Ok(())
+            })?;
+        }
+        for (p, reached) in reached.iter().enumerate() {
+            let table = self.table_of(p)?;
+            for n in (0..table.chunk_count()).filter(|n| !reached.has(*n)) {
+                let id = table.chunk(n).id;
+                if self
+                    .chunk_at(&id)?
+                    .is_some_and(|(at, m, _)| (at, m) == (p, n))
+                {
+                    self.mark_chunk(&id)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn mark_lob_at(&mut self, id: &LobId, p: usize, n: usize) -> Result<()> {
@@ -237,18 +324,30 @@ impl<'s> Marks<'s> {
     /// Calls `each` with what lobs without a mark and all delta frames of a pack need: as long as the
     /// pack is there this must be there too, or something would be visible that cannot be read.
     pub(super) fn each_need(&mut self, p: usize, each: EachNeed<'_>) -> Result<()> {
-        let (table, view) = (self.table_of(p)?, self.view.clone());
-        let reach = Reach {
-            store: self.store,
-            view: &view,
-        };
+        let table = self.table_of(p)?;
         for n in 0..table.frame_count() {
             let frame = table.frame(n).filter(|frame| frame.bases > 0);
             let bases = frame.map_or_else(Vec::new, |frame| table.bases(&frame));
             bases.iter().try_for_each(|id| each(self, id))?;
         }
+        self.each_lob_of(p, &mut |is_marked| !is_marked, each)
+    }
+
+    /// Calls `each` with the chunks of those lobs of a pack that `which` wants, by whether they have a
+    /// mark.
+    fn each_lob_of(
+        &mut self,
+        p: usize,
+        which: &mut dyn FnMut(bool) -> bool,
+        each: EachNeed<'_>,
+    ) -> Result<()> {
+        let (table, view) = (self.table_of(p)?, self.view.clone());
+        let reach = Reach {
+            store: self.store,
+            view: &view,
+        };
         for n in 0..table.lob_count() {
-            if self.packs[p].lobs.has(n) {
+            if !which(self.packs[p].lobs.has(n)) {
                 continue;
             }
             let place = Place {
@@ -284,6 +383,8 @@ fn trusted_view(store: &Store) -> Result<Arc<View>> {
             return Err(Error::damaged(store.root().display(), why));
         }
         if view.runs.iter().all(|run| run.holds_all()) {
+            // All of them was read for that.
+            view.runs.iter().for_each(|run| run.release());
             return Ok(view);
         }
     }

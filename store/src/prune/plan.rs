@@ -5,7 +5,7 @@
 //! mark goes no later than its chunks.
 
 use crate::error::Result;
-use crate::limits::{PRUNE_ROUNDS, PRUNE_SHARE};
+use crate::limits::{PRUNE_ROUNDS, PRUNE_SHARE, PRUNE_STEP_ITEMS};
 
 use super::marks::Marks;
 
@@ -95,14 +95,16 @@ fn batches(marks: &mut Marks<'_>, goes: &[bool], step: u64) -> Result<Batches> {
         })?;
     }
     let mut batches = vec![(0..goes.len()).filter(|p| first[*p]).collect::<Vec<_>>()];
-    let mut room = 0;
+    let (mut room, mut items) = (0, 0);
     for p in (0..goes.len()).rev().filter(|p| goes[*p] && !first[*p]) {
         let moved = marks.packs[p].len.saturating_sub(dead_bytes(marks, p)?);
-        if room < moved || batches.len() == 1 {
+        let count = marks.packs[p].chunks.count() + marks.packs[p].lobs.count();
+        if room < moved || items < count || batches.len() == 1 {
             batches.push(Vec::new());
-            room = step;
+            (room, items) = (step, PRUNE_STEP_ITEMS);
         }
         room = room.saturating_sub(moved);
+        items = items.saturating_sub(count);
         batches
             .last_mut()
             .into_iter()

@@ -10,7 +10,7 @@ use crate::pack::{self, ChunkEntry, FrameEntry, Table};
 use crate::progress::Progress;
 use crate::reach::{Reach, part};
 use crate::stage::Writer;
-use crate::view::Place;
+use crate::view::{Place, is_absent};
 
 use super::bits::Bits;
 use super::marks::Marks;
@@ -38,18 +38,28 @@ pub(super) fn carry_out(
             .copied()
             .filter(|p| !marks.packs[*p].stays)
             .collect();
+        let mut whole = true;
         for &p in &going {
             if progress.cancelled() {
                 writer.finish()?;
                 return Err(Error::Interrupted);
             }
-            check_others(marks, p)?;
             let moved = moved.entry(p).or_insert_with(|| Moved {
                 chunks: Bits::none(marks.packs[p].chunks.len()),
                 lobs: Bits::none(marks.packs[p].lobs.len()),
             });
-            move_chunks(marks, p, moved, &mut writer, progress)?;
-            move_lobs(marks, p, moved, &mut writer)?;
+            match move_out(marks, p, moved, &mut writer, progress) {
+                // What is damaged and needed stays where it is, with all that is beside it.
+                Err(error) if is_absent(&error) => {
+                    marks.stay(p)?;
+                    marks.unreadable += 1;
+                    whole = false;
+                }
+                moved => moved?,
+            }
+        }
+        if !whole {
+            continue;
         }
         let ids: Vec<_> = going.iter().map(|p| marks.packs[*p].id).collect();
         // Under the lock of the roots: whoever publishes or touches something after this finds out
@@ -63,6 +73,19 @@ pub(super) fn carry_out(
     }
     writer.finish()?;
     Err(Error::Busy)
+}
+
+/// Moves what is marked in a pack, as far as that was not done before.
+fn move_out(
+    marks: &mut Marks<'_>,
+    p: usize,
+    moved: &mut Moved,
+    writer: &mut Writer<'_>,
+    progress: &dyn Progress,
+) -> Result<()> {
+    check_others(marks, p)?;
+    move_chunks(marks, p, moved, writer, progress)?;
+    move_lobs(marks, p, moved, writer)
 }
 
 /// Marks those copies in a pack whose other one, that counts, cannot be read: it may be the last.

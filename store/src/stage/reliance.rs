@@ -20,6 +20,7 @@ use crate::id::{ChunkId, LobId, PackId};
 use crate::limits::DELTA_DEPTH_MAX;
 use crate::manifest::Manifest;
 use crate::pack::Table;
+use crate::prune::aside;
 use crate::reach::Reach;
 use crate::roots::Cursor;
 use crate::store::{LobInfo, Store};
@@ -125,6 +126,43 @@ impl Writer<'_> {
     }
 }
 
+impl Store {
+    /// Brings back those of `ids` that are not here any longer, as far as they are whole in packs that
+    /// are set aside. Returns how many.
+    pub fn bring_back(&self, ids: &[LobId]) -> Result<u64> {
+        if !aside::is_any(self)? {
+            return Ok(0);
+        }
+        let _ = self.refresh()?;
+        let mut lost = Lost::new(self, &[])?;
+        let (mut writer, mut back) = (Writer::new(self), 0);
+        if !lost.is_possible() {
+            return Ok(0);
+        }
+        for id in ids {
+            let gone = lost.there.find(self.packs(), id)?.is_none();
+            if !gone || lost.ever.find(self.packs(), id)?.is_none() {
+                continue;
+            }
+            let found = lost.look_for_lob(id);
+            match found.and_then(|()| lost.write_to(&mut writer)) {
+                Err(error) if is_absent(&error) => {}
+                Err(error) if is_refused(&error) => return Ok(0),
+                done => {
+                    done?;
+                    back += 1;
+                }
+            }
+            lost.clear();
+        }
+        match writer.finish() {
+            // Whoever may only read here finds what is there.
+            Err(error) if is_refused(&error) => Ok(0),
+            done => done.map(|()| back),
+        }
+    }
+}
+
 /// What lobs need and is no longer visible, and where it can still be read.
 pub(super) struct Lost<'s> {
     store: &'s Store,
@@ -225,14 +263,23 @@ impl<'s> Lost<'s> {
             return Ok(());
         }
         let mut writer = Writer::new(self.store);
+        self.write_to(&mut writer)?;
+        writer.finish()
+    }
+
+    fn write_to(&self, writer: &mut Writer<'_>) -> Result<()> {
         for id in &self.chunks {
             let bytes = self.ever().bytes(id)?;
             writer.move_frame(Frame::plain(vec![(*id, bytes.len() as u32)], &bytes))?;
         }
-        for manifest in &self.lobs {
-            writer.move_manifest(manifest)?;
-        }
-        writer.finish()
+        let mut lobs = self.lobs.iter();
+        lobs.try_for_each(|manifest| writer.move_manifest(manifest))
+    }
+
+    /// Begins anew with what is lacking.
+    fn clear(&mut self) {
+        self.chunks.clear();
+        self.lobs.clear();
     }
 }
 
