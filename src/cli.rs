@@ -12,6 +12,8 @@ mod env;
 mod fetch;
 mod filter_process;
 mod fsck;
+mod gc;
+mod grace;
 mod guard;
 mod hook;
 mod init;
@@ -111,6 +113,7 @@ enum Command {
     Pull(pull::Args),
     Prefetch(prefetch::Args),
     Prune(prune::Args),
+    Gc(gc::Args),
     Fsck(fsck::Args),
     Checkout(checkout::Args),
     Delta(delta::Args),
@@ -143,6 +146,7 @@ impl Command {
             Command::Pull(args) => pull::run(args, ui),
             Command::Prefetch(args) => prefetch::run(args, ui),
             Command::Prune(args) => prune::run(args, ui),
+            Command::Gc(args) => gc::run(args, ui),
             Command::Fsck(args) => fsck::run(args, ui),
             Command::Checkout(args) => checkout::run(args, ui),
             Command::Delta(args) => delta::run(args, ui),

@@ -36,7 +36,11 @@ pub trait Remote: fmt::Debug + Send + Sync {
     fn refresh(&self) -> Result<()>;
     /// For each id the length of the lob, or `None` where the store does not hold it.
     fn sizes(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>>;
-    /// As [`Remote::sizes`]; and what is there is durable, and counts as stored just now: whoever
+    /// As [`Remote::sizes`]; and what was set aside there, because nobody seemed to need it, comes back.
+    fn recall(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>> {
+        self.sizes(ids)
+    }
+    /// As [`Remote::recall`]; and what is there is durable, and counts as stored just now: whoever
     /// cleans up there leaves it alone as long as he grants to what is new.
     fn hold(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>>;
     /// For each id whether the store holds that chunk.

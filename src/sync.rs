@@ -1,6 +1,7 @@
 //! Replication: which lobs are wanted where, the plan that brings them there, and its run.
 
 pub mod checkout;
+pub mod claims;
 mod contact;
 pub mod convert;
 mod error;
@@ -20,6 +21,7 @@ mod run;
 pub mod state;
 mod target;
 mod transfer;
+pub mod users;
 pub mod wanted;
 pub mod worktree;
 

@@ -9,6 +9,7 @@ mod delta;
 mod filters;
 mod format;
 mod fsck;
+mod gc;
 #[cfg(unix)]
 mod guide;
 #[cfg(unix)]

@@ -1,11 +1,12 @@
 //! `lob prune`: what is not needed here and is safe elsewhere gives its space back.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use lob_store::{Fate, LobId, LobInfo, Prune, PruneCost, PrunePlan, Store};
+use lob_store::{Fate, LobId, LobInfo, Prune, PruneCost, PrunePlan, Store, Swept};
 use serde::Serialize;
 
+use super::grace::Grace;
 use super::transfer::{lobs, local};
 use super::{Outcome, store_of};
 use crate::git::Repo;
@@ -44,9 +45,10 @@ pub(super) struct Args {
     /// The remote, or the path or URL of a store, that must hold what goes; * for any remote
     #[arg(long, value_name = "REMOTE")]
     verify_remote: Option<String>,
-    /// Leave alone what was stored or found again less than so many minutes ago
-    #[arg(long, value_name = "MINUTES", default_value_t = 60)]
-    grace: u32,
+    /// Leave alone what was stored or found again in this time: minutes, or with an h or d after it
+    /// hours or days
+    #[arg(long, value_name = "TIME", default_value = "60")]
+    grace: Grace,
 }
 
 pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
@@ -59,9 +61,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
         return Ok(Exit::Done);
     };
     let now = SystemTime::now();
-    let grace = Duration::from_secs(60 * u64::from(args.grace));
-    let young = now.checked_sub(grace).unwrap_or(UNIX_EPOCH);
-    let Some(mut prune) = store.prune(young)? else {
+    let Some(mut prune) = store.prune(args.grace.before(now))? else {
         ui.say("another lob prune is at work here");
         return Ok(Exit::Done);
     };
@@ -71,6 +71,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
         prune.keep(&want.id)?;
     }
     let unproven = keep_unproven(&args, repo, &store, &mut prune, ui)?;
+    warn_of_damage(&prune, ui);
     let plan = prune.plan()?;
     let report = Report::of(&plan, &needed, &unproven, ui)?;
     report.tell(&args, plan.cost(), ui)?;
@@ -163,21 +164,31 @@ fn ask(
     Ok(proof.held)
 }
 
+/// Tells of lobs that are needed and damaged.
+pub(super) fn warn_of_damage(prune: &Prune<'_>, ui: &Ui) {
+    for (id, why) in prune.damaged() {
+        ui.warn(format_args!("{id} is needed and damaged: {why}"));
+    }
+    if !prune.damaged().is_empty() {
+        ui.hint("what no other lob accounts for stays, as it may belong to it: see lob fsck");
+    }
+}
+
 /// What becomes of all lobs.
 #[derive(Default)]
-struct Report {
-    goes: Sum,
-    stays: BTreeMap<Stay, Sum>,
+pub(super) struct Report {
+    pub(super) goes: Sum,
+    pub(super) stays: BTreeMap<Stay, Sum>,
 }
 
 #[derive(Default, Clone, Copy)]
-struct Sum {
-    lobs: u64,
-    size: u64,
+pub(super) struct Sum {
+    pub(super) lobs: u64,
+    pub(super) size: u64,
 }
 
 impl Sum {
-    fn add(&mut self, size: u64) {
+    pub(super) fn add(&mut self, size: u64) {
         self.lobs += 1;
         self.size += size;
     }
@@ -197,7 +208,7 @@ struct Lob<'a> {
 
 impl Report {
     /// Goes through the plan; prints what goes, and with `--verbose` what stays.
-    fn of(
+    pub(super) fn of(
         plan: &PrunePlan<'_>,
         needed: &[Needed],
         unproven: &HashSet<LobId>,
@@ -232,10 +243,7 @@ impl Report {
     }
 
     fn tell(&self, args: &Args, cost: PruneCost, ui: &Ui) -> Result<(), Failure> {
-        for (stay, sum) in &self.stays {
-            let text = stay.text();
-            ui.say(format_args!("{} stay: {text}", lobs(sum.lobs, sum.size)));
-        }
+        self.say_what_stays(ui);
         let goes = lobs(self.goes.lobs, self.goes.size);
         if args.dry_run {
             ui.say(match cost.packs {
@@ -243,6 +251,18 @@ impl Report {
                 _ => format!("{goes} would go, and give back about {}", Size(cost.freed)),
             });
         }
+        self.event(cost, ui)
+    }
+
+    pub(super) fn say_what_stays(&self, ui: &Ui) {
+        for (stay, sum) in &self.stays {
+            let text = stay.text();
+            ui.say(format_args!("{} stay: {text}", lobs(sum.lobs, sum.size)));
+        }
+    }
+
+    /// The event `plan`.
+    pub(super) fn event(&self, cost: PruneCost, ui: &Ui) -> Result<(), Failure> {
         ui.event(
             "plan",
             Planned {
@@ -304,29 +324,46 @@ struct Summary {
     size: u64,
     bytes: u64,
     waiting: u64,
+    aside: u64,
 }
 
 fn carry_out(plan: PrunePlan<'_>, report: &Report, ui: &Ui) -> Outcome {
-    let why = "the prune did not come to its end";
-    let swept = match plan.cost().moved {
-        0 => plan.run(&()).because(why)?,
-        moved => {
-            let bar = ui.bar("Rewriting", Some(moved), None);
-            let swept = plan.run(&bar).because(why)?;
-            bar.finish();
-            swept
-        }
-    };
+    let swept = run_plan(plan, ui)?;
     let goes = lobs(report.goes.lobs, report.goes.size);
     ui.say(match (report.goes.lobs, swept.bytes) {
         (0, 0) => "nothing to prune".to_string(),
         (_, bytes) => format!("pruned {goes}: {} given back", Size(bytes)),
     });
+    tell_swept(report, &swept, "lob prune", ui)
+}
+
+/// Carries a plan out.
+pub(super) fn run_plan(plan: PrunePlan<'_>, ui: &Ui) -> Result<Swept, Failure> {
+    let why = "it did not come to its end";
+    let moved = plan.cost().moved;
+    if moved == 0 {
+        return plan.run(&()).because(why);
+    }
+    let bar = ui.bar("Rewriting", Some(moved), None);
+    let swept = plan.run(&bar).because(why)?;
+    bar.finish();
+    Ok(swept)
+}
+
+/// Tells what waits and what stays after a run, and the event `summary`.
+pub(super) fn tell_swept(report: &Report, swept: &Swept, verb: &str, ui: &Ui) -> Outcome {
     if swept.waiting > 0 {
         ui.say(format_args!(
-            "{} more come back when commands that run now have ended: run lob prune again then",
+            "{} more come back when commands that run now have ended: run {verb} again then",
             Size(swept.waiting)
         ));
+    }
+    if swept.unreadable > 0 {
+        ui.warn(format_args!(
+            "packs that stay as they are, since something in them is needed and cannot be read: {}",
+            swept.unreadable
+        ));
+        ui.hint("see what is damaged: lob fsck --deep");
     }
     ui.event(
         "summary",
@@ -335,7 +372,11 @@ fn carry_out(plan: PrunePlan<'_>, report: &Report, ui: &Ui) -> Outcome {
             size: report.goes.size,
             bytes: swept.bytes,
             waiting: swept.waiting,
+            aside: swept.aside,
         },
     )?;
-    Ok(Exit::Done)
+    Ok(match swept.unreadable {
+        0 => Exit::Done,
+        _ => Exit::Incomplete,
+    })
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::command::operand;
 use super::config::Config;
-use super::error::Result;
+use super::error::{GitError, Result};
+use super::oid::Oid;
 use super::path::path_buf;
 use super::refs::Head;
 use super::repo::Repo;
@@ -113,6 +114,26 @@ pub fn url(repo: &Repo, remote: &str, direction: Direction) -> Result<Vec<u8>> {
         // Contacts nobody: it only prints.
         _ => git.line(["ls-remote", "--get-url", "--", operand(remote)?]),
     }
+}
+
+/// What the refs of a remote name, as it says now.
+pub fn tips(repo: &Repo, remote: &str) -> Result<Vec<Oid>> {
+    let git = repo.git().clone().with_prompt();
+    let answer = git.output(["ls-remote", "--", operand(remote)?])?;
+    let lines = answer
+        .split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty());
+    let mut tips = Vec::new();
+    for line in lines {
+        let hex = line.split(|&byte| byte == b'\t').next().unwrap_or_default();
+        tips.push(Oid::from_hex(hex).ok_or_else(|| GitError::Answer {
+            command: "git ls-remote".into(),
+            what: format!("{:?}", String::from_utf8_lossy(line)),
+        })?);
+    }
+    tips.sort_unstable();
+    tips.dedup();
+    Ok(tips)
 }
 
 /// The URL of a remote that no other setting can change.

@@ -115,6 +115,28 @@ pub fn snapshot_pointers(
     pointers(repo, seen, Walk::Snapshots(commits), each)
 }
 
+/// Those of these ids that git does not have.
+pub fn missing(repo: &Repo, oids: &[Oid]) -> Result<Vec<Oid>> {
+    let git = Scope::of(repo)?.git;
+    let input: String = oids.iter().map(|oid| format!("{oid}\n")).collect();
+    let answer = git.feed(["cat-file", "--batch-check"], input.into_bytes())?;
+    let lines = answer.split(|&byte| byte == b'\n');
+    let missing = lines.filter_map(|line| Oid::from_hex(line.strip_suffix(b" missing")?));
+    Ok(missing.collect())
+}
+
+/// Why not all can be seen here that the refs of a repository lead to, where that is so.
+pub fn partial(repo: &Repo) -> Result<Option<&'static str>> {
+    let shallow = std::fs::read(repo.common_dir().join("shallow"));
+    if shallow.is_ok_and(|commits| !commits.is_empty()) {
+        return Ok(Some(
+            "it is a shallow clone, and its history is not all here",
+        ));
+    }
+    let partial = Scope::of(repo)?.partial;
+    Ok(partial.then_some("it is a partial clone, and its files are not all here"))
+}
+
 fn tracked(entry: &IndexEntry, pointer: Pointer) -> Tracked {
     Tracked {
         path: entry.path.clone(),

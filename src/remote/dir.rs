@@ -91,15 +91,26 @@ impl Remote for Store {
     }
 
     fn sizes(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>> {
-        let lobs = self.lobs(ids)?.into_iter();
-        Ok(lobs.map(|lob| lob.map(|lob| lob.size)).collect())
+        Ok(sizes(self.lobs(ids)?))
+    }
+
+    fn recall(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>> {
+        let mut lobs = self.lobs(ids)?;
+        // Somebody needs what was set aside here because nobody seemed to.
+        let gone = ids.iter().zip(&lobs).filter(|(_, lob)| lob.is_none());
+        let gone: Vec<LobId> = gone.map(|(id, _)| *id).collect();
+        if !gone.is_empty() && self.bring_back(&gone)? > 0 {
+            lobs = self.lobs(ids)?;
+        }
+        Ok(sizes(lobs))
     }
 
     fn hold(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>> {
+        let _ = self.recall(ids)?;
         let mut writer = self.writer()?;
-        let held = writer.hold(ids)?.into_iter();
+        let held = writer.hold(ids)?;
         writer.finish()?;
-        Ok(held.map(|lob| lob.map(|lob| lob.size)).collect())
+        Ok(sizes(held))
     }
 
     fn has_chunks(&self, ids: &[ChunkId]) -> Result<Vec<bool>> {
@@ -160,6 +171,11 @@ impl Remote for Store {
     fn free_space(&self) -> Result<Option<u64>> {
         Ok(Store::free_space(self)?)
     }
+}
+
+fn sizes(lobs: Vec<Option<LobInfo>>) -> Vec<Option<u64>> {
+    let lobs = lobs.into_iter();
+    lobs.map(|lob| lob.map(|lob| lob.size)).collect()
 }
 
 /// A writer into a directory, and where what it takes comes from.

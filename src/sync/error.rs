@@ -30,6 +30,18 @@ pub enum Error {
     /// The git repository in which the store would be is not there.
     #[error("there is no git repository at {}", .0.display())]
     NoGitRepository(PathBuf),
+    /// A remote has commits that are not here.
+    #[error(
+        "{remote} has {count} commits or tags that are not here, such as {example}: what they need cannot be told"
+    )]
+    Unfetched {
+        /// The remote.
+        remote: String,
+        /// How many.
+        count: usize,
+        /// The id of one of them.
+        example: String,
+    },
     /// The receiver has not enough room.
     #[error("not enough room at {place}: {} MiB are needed, {} MiB are free", needed.div_ceil(1 << 20), free >> 20)]
     NoSpace {
@@ -134,6 +146,9 @@ impl Error {
                 "git remote -v lists them; a path begins with / or ./".into()
             }
             Error::NoUrl(name) => format!("set one: git config remote.{name}.lobUrl file:///path"),
+            Error::Unfetched { remote, .. } => {
+                format!("get all of them: git fetch {remote} 'refs/*:refs/lob/{remote}/*'")
+            }
             Error::NoSpace { .. } => "make room there, or move less: --mode checkout".into(),
             Error::Differ { .. } => {
                 "run it again; if that does not help: lob fsck --deep --remote REMOTE".into()

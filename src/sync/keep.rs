@@ -32,6 +32,8 @@ pub enum Stay {
     Unpushed,
     /// A commit holds it to which only a reflog leads.
     Reflog,
+    /// It is in a commit or an index of one who uses the store.
+    Referenced,
     /// No remote proved to hold it.
     Unproven,
     /// It was stored or found again too short a time ago.
@@ -52,6 +54,7 @@ impl Stay {
             Stay::Unfinished => "unfinished",
             Stay::Unpushed => "unpushed",
             Stay::Reflog => "reflog",
+            Stay::Referenced => "referenced",
             Stay::Unproven => "not-on-remote",
             Stay::Young => "young",
             Stay::Left => "left",
@@ -69,6 +72,7 @@ impl Stay {
             Stay::Unfinished => "needed by what is not finished: a merge, a rebase or the like",
             Stay::Unpushed => "in commits that were not pushed",
             Stay::Reflog => "in commits to which only a reflog leads",
+            Stay::Referenced => "in a commit or an index of those who use the store",
             Stay::Unproven => "not needed, but no remote holds them",
             Stay::Young => "not needed, but stored or found again a short time ago",
             Stay::Left => "not needed, but most of what is stored beside them is",

@@ -246,7 +246,10 @@ impl<'a> Planner<'a> {
         if lacking.is_empty() {
             return Ok(());
         }
-        let offered = self.from.sizes(&ids(&lacking))?;
+        let offered = match self.plan.asking {
+            Asking::ToPull => self.from.recall(&ids(&lacking))?,
+            Asking::ToPush | Asking::ToSee => self.from.sizes(&ids(&lacking))?,
+        };
         for (want, offered) in lacking.into_iter().zip(offered) {
             match offered {
                 None => self.miss(want, Why::Nowhere),

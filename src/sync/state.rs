@@ -24,6 +24,19 @@ impl State {
         State(lob_dir.join("state"))
     }
 
+    /// Files in a directory beneath this one.
+    pub fn beneath(&self, name: &str) -> State {
+        State(self.0.join(name))
+    }
+
+    /// Removes a file, if it is there.
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        match OsDisk.remove(&self.0.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.and_then(|()| OsDisk.sync_dir(&self.0)),
+        }
+    }
+
     /// The lines of a sealed file without the seal; `None` where it is missing or damaged.
     pub fn read(&self, name: &str) -> Option<String> {
         let mut text = String::from_utf8(self.bytes(name)?).ok()?;

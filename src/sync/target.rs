@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use lob_store::disk::OsDisk;
-use lob_store::{Epoch, StoreId};
+use lob_store::{Epoch, Store, StoreId};
 
 use super::contact::Contacts;
 use super::error::{Error, Result};
 use super::state::State;
+use super::users::{User, Users};
 use crate::git::path::path_buf;
 use crate::git::remotes::{self, Direction};
 use crate::git::settings::lob_url;
@@ -115,10 +116,48 @@ impl Target {
         lob_store::epoch(&OsDisk, &dir).ok()
     }
 
+    /// The URL of the git repository that has the store inside; `None` where it is elsewhere.
+    pub fn git_url(&self) -> Option<Vec<u8>> {
+        match &self.place {
+            Place::Store(_) => None,
+            Place::Inside(url) => Some(url.clone()),
+        }
+    }
+
+    /// The URL of the git remote of this name, to which the commits go that need what is in the store;
+    /// `None` where the store was named itself.
+    pub fn git_remote(&self, repo: &Repo) -> Result<Option<Vec<u8>>> {
+        match remotes::names(repo)?.contains(&self.name) {
+            true => Ok(Some(remotes::url(repo, &self.name, Direction::Push)?)),
+            false => Ok(None),
+        }
+    }
+
+    /// Opens the store as it is.
+    pub fn open(&self, repo: &Repo) -> Result<Store> {
+        Ok(open_dir(&self.dir(repo)?, Access::Read, self.met(repo)?)?)
+    }
+
+    /// Tells a store that is in no git repository of its own who pushes to it.
+    fn sign(&self, repo: &Repo, store: &Store) -> Result<()> {
+        if self.git_url().is_some() {
+            return Ok(());
+        }
+        let user = match self.git_remote(repo)? {
+            Some(url) => User::remote(repo, &url),
+            None => User::clone_of(repo),
+        };
+        let failed = Error::state(&store.root().join("state/users"));
+        Users::of(store.root()).add(&user).map_err(failed)
+    }
+
     /// Opens the store, and writes down which one it is.
     pub fn connect(&self, repo: &Repo, access: Access) -> Result<Box<dyn Remote>> {
         let dir = self.dir(repo)?;
         let store = open_dir(&dir, access, self.met(repo)?)?;
+        if access == Access::Write {
+            self.sign(repo, &store)?;
+        }
         let state = State::of(&repo.lob_dir());
         let recorded = Contacts::record(&state, &self.name, &self.describe(), store.id());
         // Where this can't be written down, reading is still good.

@@ -1,0 +1,198 @@
+//! What a store must keep for all who use it: everything that their refs, reflogs and indexes lead to.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use lob_store::LobId;
+
+use super::error::{Error, Result};
+use super::keep::{self, Needed, Stay};
+use super::target::Target;
+use super::users::{Use, User, Users, now};
+use super::wanted;
+use crate::git::remotes::{self, Direction};
+use crate::git::{Pointer, Repo, Seen, scan};
+
+/// One who uses a store and cannot be asked what he needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unknown {
+    /// The place by which the store knows him; empty where it does not.
+    pub place: String,
+    /// Who it is, and why he cannot be asked.
+    pub why: String,
+    /// What can be done.
+    pub way: String,
+}
+
+/// What is claimed of a store.
+#[derive(Debug, Default)]
+pub struct Claims {
+    /// Each lob once.
+    pub needed: Vec<Needed>,
+    /// Who uses the store and cannot be asked from here.
+    pub unknown: Vec<Unknown>,
+    known: HashSet<LobId>,
+    repos: HashSet<PathBuf>,
+    remotes: HashSet<String>,
+}
+
+impl Claims {
+    /// Asks all who use the store of `target`, or the one in the bare repository `repo`.
+    ///
+    /// # Errors
+    /// [`Error::Unfetched`] where a remote has commits that are not here.
+    pub fn of(repo: &Repo, target: Option<&Target>, root: &Path) -> Result<Claims> {
+        let mut claims = Claims::default();
+        // Whatever is needed here is needed, whoever else there is.
+        claims.add_repo(repo)?;
+        let users = Users::of(root);
+        let users = users
+            .list()
+            .map_err(Error::state(&root.join("state/users")))?;
+        match target.map(|target| (target, target.git_url())) {
+            None => claims.whole(repo)?,
+            Some((target, Some(url))) => claims.add_url(repo, &url, Some(&target.name))?,
+            Some((target, None)) => {
+                if let Some(url) = target.git_remote(repo)? {
+                    claims.add_url(repo, &url, Some(&target.name))?;
+                } else if users.is_empty() {
+                    let way =
+                        "name the git remote that its lobs are of, with this store as its lobUrl";
+                    let why = format!("nobody has signed {}", root.display());
+                    claims.refuse("", why, way);
+                }
+            }
+        }
+        for known in users {
+            claims.add_user(repo, &known.user)?;
+        }
+        Ok(claims)
+    }
+
+    fn refuse(&mut self, place: &str, why: String, way: impl Into<String>) {
+        self.unknown.push(Unknown {
+            place: place.into(),
+            why,
+            way: way.into(),
+        });
+    }
+
+    fn add_user(&mut self, here: &Repo, user: &User) -> Result<()> {
+        match (user.by, user.path()) {
+            (Use::Remote, None) => self.add_url(here, user.place.as_bytes(), None),
+            (by, Some(path)) => match Repo::elsewhere(&path) {
+                Ok(repo) => {
+                    self.add_repo(&repo)?;
+                    match by {
+                        // What others pushed to it, they find there.
+                        Use::Remote => self.whole(&repo),
+                        Use::Clone => Ok(()),
+                    }
+                }
+                Err(error) => {
+                    let way = format!("if it is gone for good: --forget {:?}", user.place);
+                    let why = format!("{}: {error}", user.describe());
+                    self.refuse(&user.place, why, way);
+                    Ok(())
+                }
+            },
+            (Use::Clone, None) => Ok(()),
+        }
+    }
+
+    /// A git repository by its URL; `name` where it is a remote of this name.
+    fn add_url(&mut self, here: &Repo, url: &[u8], name: Option<&str>) -> Result<()> {
+        if let Some(path) = remotes::local_path(url) {
+            let path = here.git().dir().join(crate::git::path::path_buf(&path));
+            let repo = Repo::elsewhere(&path)?;
+            self.add_repo(&repo)?;
+            return self.whole(&repo);
+        }
+        let text = String::from_utf8_lossy(url).into_owned();
+        let name = match name {
+            Some(name) => Some(name.to_string()),
+            None => {
+                let mut names = remotes::names(here)?.into_iter();
+                names.find(|name| {
+                    let found = remotes::url(here, name, Direction::Push);
+                    found.is_ok_and(|found| found == url)
+                })
+            }
+        };
+        match name {
+            Some(name) => {
+                if self.remotes.insert(text) {
+                    self.add_remote(here, &name)?;
+                }
+            }
+            None => {
+                let way = format!(
+                    "make it known: git remote add NAME {text:?} && git fetch NAME; if it is gone for good: --forget {text:?}"
+                );
+                self.refuse(&text.clone(), format!("{text} is no remote here"), way);
+            }
+        }
+        Ok(())
+    }
+
+    /// All that the refs of a remote lead to, as it has them now.
+    fn add_remote(&mut self, here: &Repo, name: &str) -> Result<()> {
+        self.whole(here)?;
+        let tips = remotes::tips(here, name)?;
+        let missing = scan::missing(here, &tips)?;
+        if let Some(example) = missing.first() {
+            return Err(Error::Unfetched {
+                remote: name.into(),
+                count: missing.len(),
+                example: example.to_string(),
+            });
+        }
+        for want in wanted::committed(here, &tips, &[])? {
+            self.add(want.id, want.path);
+        }
+        Ok(())
+    }
+
+    /// All that a repository of this file system leads to.
+    fn add_repo(&mut self, repo: &Repo) -> Result<()> {
+        let dir = repo.common_dir();
+        let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf());
+        if !self.repos.insert(dir) {
+            return Ok(());
+        }
+        let mut seen = Seen::open(repo);
+        let mut indexed = Vec::new();
+        for tree in repo.work_trees()? {
+            indexed.extend(scan::index_pointers(&tree, &mut seen)?);
+        }
+        for want in wanted::everywhere(repo)? {
+            self.add(want.id, want.path);
+        }
+        let now = i64::try_from(now()).unwrap_or(i64::MAX);
+        for needed in keep::needed(repo, now)? {
+            self.add(needed.id, needed.path);
+        }
+        for file in indexed {
+            if let Pointer::Lob { id, .. } = file.pointer {
+                self.add(id, file.path.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, id: LobId, path: Box<[u8]>) {
+        if self.known.insert(id) {
+            let stay = Stay::Referenced;
+            self.needed.push(Needed { id, path, stay });
+        }
+    }
+
+    /// Whether all that the refs of a repository lead to can be seen in it.
+    fn whole(&mut self, repo: &Repo) -> Result<()> {
+        if let Some(why) = scan::partial(repo)? {
+            let place = repo.common_dir().display().to_string();
+            self.refuse("", format!("{place}: {why}"), "run this with full clones");
+        }
+        Ok(())
+    }
+}
