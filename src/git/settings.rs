@@ -118,6 +118,8 @@ pub const KEYS: &[Key] = &[
         "the store of every remote that has no lobUrl of its own"),
     key("lob.bwlimit", Kind::Size, "", false,
         "most bytes that transfers move in a second; 0 for no limit"),
+    key("lob.reserve", Kind::Size, "64m", false,
+        "bytes that transfers leave free on the disk of the store that receives: a full disk stops more than lob"),
     key("lob.trustConfig", Kind::Bool, "false", false,
         "lets a committed .lobconfig name the stores of remotes, which may get your credentials"),
     key("remote.<name>.lobUrl", Kind::Text, "", false,
@@ -184,6 +186,9 @@ pub struct Window {
     pub other_days: u32,
 }
 
+/// Where `lob.reserve` is not set.
+const RESERVE: u64 = 64 << 20;
+
 /// The settings of lob in one repository.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -207,6 +212,8 @@ pub struct Settings {
     pub url: Option<String>,
     /// `lob.bwlimit` in bytes per second.
     pub bwlimit: Option<u64>,
+    /// `lob.reserve` in bytes.
+    pub reserve: u64,
 }
 
 impl Settings {
@@ -250,6 +257,7 @@ impl Settings {
             remote: config.text("lob.remote")?.map(str::to_string),
             url: config.text("lob.url")?.map(str::to_string),
             bwlimit: bwlimit.filter(|&limit| limit > 0),
+            reserve: config.get("lob.reserve").and_then(size).unwrap_or(RESERVE),
         })
     }
 }

@@ -43,7 +43,10 @@ pub enum Error {
         example: String,
     },
     /// The receiver has not enough room.
-    #[error("not enough room at {place}: {} MiB are needed, {} MiB are free", needed.div_ceil(1 << 20), free >> 20)]
+    #[error(
+        "not enough room at {place}: {} MiB are needed, {} MiB are free, of which {} MiB stay in reserve",
+        needed.div_ceil(1 << 20), free >> 20, reserve >> 20
+    )]
     NoSpace {
         /// The receiver.
         place: String,
@@ -51,6 +54,8 @@ pub enum Error {
         needed: u64,
         /// Bytes that are free.
         free: u64,
+        /// Bytes of them that are not to be used.
+        reserve: u64,
     },
     /// The proof at the end of a run failed.
     #[error("{from} and {to} do not agree about what was moved")]
@@ -149,7 +154,10 @@ impl Error {
             Error::Unfetched { remote, .. } => {
                 format!("get all of them: git fetch {remote} 'refs/*:refs/lob/{remote}/*'")
             }
-            Error::NoSpace { .. } => "make room there, or move less: --mode checkout".into(),
+            Error::NoSpace { .. } => {
+                "make room there, or move less: --mode checkout; lob.reserve is what stays free"
+                    .into()
+            }
             Error::Differ { .. } => {
                 "run it again; if that does not help: lob fsck --deep --remote REMOTE".into()
             }

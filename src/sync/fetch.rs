@@ -134,6 +134,7 @@ fn from_one(
     let sides = Sides {
         local: local.store()?,
         remote: remote.as_ref(),
+        reserve: local.repo().settings()?.reserve,
     };
     let (from, to) = sides.ends(Direction::Pull);
     let mut plan = Plan::make(Asking::ToPull, wants.to_vec(), from, to)?;

@@ -78,6 +78,7 @@ impl Link {
         Ok(Sides {
             local: local.store()?,
             remote: self.remote.as_ref(),
+            reserve: local.repo().settings()?.reserve,
         })
     }
 }

@@ -10,8 +10,6 @@ use super::plan::{Direction, Plan, Why};
 use super::transfer::{Transfer, WINDOW_LOBS};
 use crate::remote::{Digest, Remote};
 
-/// Bytes that a transfer leaves free at the receiver: a full disk stops more than lob.
-const RESERVE: u64 = 64 << 20;
 /// How often a push looks again whether what was there still is, while more and more of it leaves.
 const LOOKS: usize = 5;
 
@@ -22,6 +20,8 @@ pub struct Sides<'a> {
     pub local: &'a dyn Remote,
     /// The other one.
     pub remote: &'a dyn Remote,
+    /// Bytes that a transfer leaves free at the receiver.
+    pub reserve: u64,
 }
 
 impl<'a> Sides<'a> {
@@ -168,7 +168,7 @@ fn check_space(plan: &mut Plan, sides: Sides) -> Result<()> {
         return Ok(());
     };
     // Most of the time not even whole files would fill the disk, and nothing need be counted.
-    if free >= plan.size().saturating_add(RESERVE) {
+    if free >= plan.size().saturating_add(sides.reserve) {
         return Ok(());
     }
     if plan.cost.is_none() {
@@ -176,14 +176,16 @@ fn check_space(plan: &mut Plan, sides: Sides) -> Result<()> {
     }
     let raw = plan.cost.unwrap_or_default().bytes;
     // Tables and headers take under 1/64 of what they describe.
-    let needed = raw.saturating_add(raw / 64).saturating_add(RESERVE);
-    if free >= needed {
+    let needed = raw.saturating_add(raw / 64);
+    let reserve = sides.reserve;
+    if free >= needed.saturating_add(reserve) {
         return Ok(());
     }
     Err(Error::NoSpace {
         place: to.describe(),
         needed,
         free,
+        reserve,
     })
 }
 

@@ -13,7 +13,11 @@ fn want(lob: LobInfo, path: &str) -> Want {
 }
 
 fn plan(local: &Memory, remote: &Memory, wanted: &[Want]) -> Plan {
-    let sides = Sides { local, remote };
+    let sides = Sides {
+        local,
+        remote,
+        reserve: 0,
+    };
     let (from, to) = sides.ends(Direction::Push);
     Plan::make(Asking::ToPush, wanted.to_vec(), from, to).unwrap()
 }
@@ -51,6 +55,7 @@ fn what_was_planned_is_what_moves_and_both_sides_prove_it() {
     let sides = Sides {
         local: &local,
         remote: &remote,
+        reserve: 0,
     };
     let mut plan = plan(&local, &remote, &wanted);
     survey(&mut plan, sides).unwrap();
@@ -83,7 +88,16 @@ fn a_push_fails_for_what_went_away_since_it_was_planned_and_a_fetch_notes_it() {
             Direction::Push => (&from, &to),
             Direction::Pull => (&to, &from),
         };
-        let done = carry_out(&mut plan, Sides { local, remote }, &Pace::unlimited(), &());
+        let done = carry_out(
+            &mut plan,
+            Sides {
+                local,
+                remote,
+                reserve: 0,
+            },
+            &Pace::unlimited(),
+            &(),
+        );
         match (direction, done) {
             (
                 Direction::Push,
@@ -105,6 +119,8 @@ fn a_push_fails_for_what_went_away_since_it_was_planned_and_a_fetch_notes_it() {
     }
 }
 
+const RESERVE: u64 = 64 << 20;
+
 #[test]
 fn a_full_receiver_is_noticed_before_anything_moves() {
     let local = Memory::default();
@@ -121,6 +137,7 @@ fn a_full_receiver_is_noticed_before_anything_moves() {
         let sides = Sides {
             local: &local,
             remote: &remote,
+            reserve: RESERVE,
         };
         let mut plan = plan(&local, &remote, &[want(lob, "a")]);
         let done = carry_out(&mut plan, sides, &Pace::unlimited(), &());

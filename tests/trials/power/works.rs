@@ -162,7 +162,12 @@ fn move_all(
         Want::bare(LobInfo { id, size }, Reason::Asked)
     };
     let wanted: Vec<_> = contents().iter().map(want).collect();
-    let (sides, pace) = (Sides { local, remote }, Pace::unlimited());
+    let sides = Sides {
+        local,
+        remote,
+        reserve: 0,
+    };
+    let pace = Pace::unlimited();
     let asking = match push {
         true => Asking::ToPush,
         false => Asking::ToPull,
