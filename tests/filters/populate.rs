@@ -212,7 +212,7 @@ fn p6_what_a_killed_filter_had_left_is_filled_by_the_next_checkout() {
         clone.git(&["checkout", "-q", "-f", "main"]);
         assert!(clone.read("large.bin").starts_with(b"version git-lob/2"));
         // What a filter notes while it leaves something, and a killed one goes on saying.
-        clone.write(".git/lob-checkout.lock", "files are left to be filled\n");
+        clone.write(".git/lob-checkout.lock", "\0");
         clone.git(&["checkout", "-q", "-f", "main"]);
         match fetched {
             true => assert_version(&clone, 100),

@@ -74,7 +74,7 @@ impl<'a> Converter<'a> {
             }
             Ok(Decision::Populate) => {
                 self.populate.insert(request.path.clone(), lob);
-                if let Some(turn) = &mut self.turn {
+                if let Some(turn) = &self.turn {
                     turn.leave();
                 }
                 pointer(lob)
