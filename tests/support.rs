@@ -8,7 +8,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::rc::Rc;
+use std::sync::Arc;
 
 const CONFIG: &str = "\
 [user]
@@ -32,7 +32,7 @@ const FILTER: &str = "\
 /// A home in which repositories live. Removed with its last repository.
 #[derive(Clone)]
 pub struct World {
-    dir: Rc<tempfile::TempDir>,
+    dir: Arc<tempfile::TempDir>,
 }
 
 impl World {
@@ -64,7 +64,7 @@ impl World {
 
     fn at(dir: tempfile::TempDir, config: &str) -> World {
         fs::write(dir.path().join(".gitconfig"), config).unwrap();
-        World { dir: Rc::new(dir) }
+        World { dir: Arc::new(dir) }
     }
 
     /// The directory that holds all of it.
@@ -311,6 +311,27 @@ pub fn run(command: &mut Command, input: &[u8]) -> Run {
         stdout: output.stdout,
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+/// Runs a script where it may mount what it likes, unseen by everybody else. `None`, and said aloud,
+/// on machines that do not let it.
+pub fn mounting(repo: &Repo, script: &str) -> Option<Run> {
+    static ALLOWED: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    let unshare = |command: &mut Command, script: &str| {
+        let words = ["-Urm", "sh", "-ec", script];
+        run(command.args(words), b"")
+    };
+    let allowed = *ALLOWED.get_or_init(|| {
+        let here = repo.path().to_str().unwrap();
+        let probe = format!("mount -t tmpfs none '{here}' && mount -o remount,size=1m '{here}'");
+        let has_it = run(Command::new("sh").args(["-c", "command -v unshare"]), b"").success;
+        has_it && unshare(&mut repo.command("unshare"), &probe).success
+    });
+    if !allowed {
+        skip("no mounts for users on this machine");
+        return None;
+    }
+    Some(unshare(&mut repo.command("unshare"), script))
 }
 
 /// Says aloud that a test does not run here.

@@ -3,10 +3,13 @@
 //! The plain test command runs the quick tier. `tests/programme.sh` runs the full one, and writes
 //! the figures of both kinds of suites, these and the fuzzers, into docs/reliability.md.
 
+mod concurrency;
 mod damage;
 #[cfg(target_os = "linux")]
 mod errors;
 mod figures;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod fuzz;
 #[cfg(target_os = "linux")]
 mod inject;

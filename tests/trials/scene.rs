@@ -17,7 +17,7 @@ use super::task::{TASKS, Task};
 /// One state of all files that lob keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
-    /// Committed long ago and pushed.
+    /// Committed so long ago that it can be pruned, and pushed.
     Old,
     /// Pushed after the clones were made.
     Next,
@@ -73,7 +73,7 @@ impl Scene {
         let world = World::in_memory();
         // Copies have other inodes and ctimes: git must not take every file for changed.
         let config = world.path().join(".gitconfig");
-        let set = "[core]\ncheckStat = minimal\ntrustctime = false\n[init]\ntemplateDir =\n";
+        let set = "[core]\ncheckStat = minimal\ntrustctime = false\n[init]\ntemplateDir =\n[lob]\nreserve = 0\n";
         let all = [fs::read(&config).unwrap(), set.into()].concat();
         fs::write(config, all).unwrap();
         fs::create_dir(world.path().join("live")).unwrap();
@@ -101,7 +101,7 @@ impl Scene {
         commit(&work, Side, 3);
         push(&work, "side");
         work.git(&["checkout", "-q", "main"]);
-        commit(&work, Next, 2);
+        commit(&work, Next, 20);
         push(&work, "main");
         clone.git(&["fetch", "-q"]);
         for name in ["thin", "full"] {
@@ -122,7 +122,8 @@ impl Scene {
         }
     }
 
-    fn live(&self) -> PathBuf {
+    /// Where the repositories are.
+    pub fn live(&self) -> PathBuf {
         self.world.path().join("live")
     }
 
@@ -143,11 +144,24 @@ impl Scene {
         dir.join(if bare { "lob" } else { ".git/lob" })
     }
 
+    /// Where the repositories are kept as they were prepared.
+    pub fn kept(&self) -> &Path {
+        &self.kept
+    }
+
+    /// Takes over the repositories from a directory, which they leave.
+    pub fn take(&self, from: &Path) {
+        fs::remove_dir_all(self.live()).unwrap();
+        fs::rename(from, self.live()).unwrap();
+    }
+
     /// Puts back the repositories that a task uses.
     pub fn restore(&self, task: &Task) {
         for name in task.uses() {
             let live = self.live().join(name);
-            fs::remove_dir_all(&live).unwrap();
+            if live.exists() {
+                fs::remove_dir_all(&live).unwrap();
+            }
             copy(&self.kept.join(name), &live);
         }
     }
@@ -166,7 +180,7 @@ impl Scene {
         for name in task.uses() {
             each_file(&self.live().join(name), &mut |path| {
                 let file = path.file_name().unwrap().to_str().unwrap();
-                match file.starts_with(".lob-") || file.starts_with("tmp_") {
+                match file.starts_with(".lob-") {
                     true => Err(format!("{} is left", path.display())),
                     false => Ok(()),
                 }
@@ -230,6 +244,13 @@ impl Scene {
     /// the task makes it.
     pub fn is_done(&self, task: &Task) -> Result<(), String> {
         self.holds_all(task, task.adds)?;
+        for (name, version) in task.drops {
+            let (path, content) = &version.files()[0];
+            let store = Store::open(Arc::new(OsDisk), &self.store(name)).unwrap();
+            if store.lob(&LobId::of(content)).unwrap().is_some() {
+                return Err(format!("{path} of {version:?} is still there"));
+            }
+        }
         let repo = self.repo(task.repo);
         if let Some(version) = task.staged {
             for (path, content) in version.files() {

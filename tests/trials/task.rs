@@ -13,7 +13,7 @@ pub struct Task {
     pub words: &'static [&'static str],
     /// What stores hold after it, beside what they held before.
     pub adds: &'static [(&'static str, Version)],
-    /// What stores may have let go of.
+    /// What stores have let go of.
     pub drops: &'static [(&'static str, Version)],
     /// The version whose pointers are in `staged_in` then: the index, or a commit.
     pub staged: Option<Version>,

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use super::{mounting, pair, says};
-use crate::support::{World, noise, pointer};
+use super::{pair, says};
+use crate::support::{World, mounting, noise, pointer};
 
 #[test]
 fn an_add_that_does_not_fit_says_so_and_works_when_there_is_room() {
