@@ -12,6 +12,7 @@ mod mend;
 mod moving;
 mod order;
 mod prune;
+mod repair;
 pub mod runs;
 mod spare;
 mod watched;

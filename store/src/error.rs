@@ -123,12 +123,10 @@ impl Error {
                 all else"
                     .into()
             }
-            Error::Damaged { what, .. } if what.ends_with(".pack") => "what another store still \
-                has comes back: put this pack aside, with the .idx beside it; then `lob pull` mends \
-                the store of a repository, and `lob sync --mode complete --push` a remote"
-                .into(),
-            Error::Damaged { .. } | Error::WrongContent { .. } => {
-                "another store may have it whole: lob fetch REMOTE".into()
+            Error::Damaged { .. } | Error::WrongContent { .. } | Error::NoChunk(_) => {
+                "lob repair, in the repository whose store this is: it keeps what is whole, and brings \
+                 back what another store or a work tree has"
+                    .into()
             }
             _ => return None,
         })

@@ -20,7 +20,7 @@ use rayon::prelude::*;
 
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::id::ID_LEN;
+use crate::id::{ID_LEN, StoreId};
 use crate::pack::Packs;
 use crate::progress::Progress;
 use crate::store;
@@ -65,14 +65,13 @@ pub struct Examined {
 /// Is called with every finding. For the same store always in the same order.
 pub type Each<'a> = &'a mut dyn FnMut(Finding);
 
-/// Who merges runs of the index holds it, and nobody ever waits for it.
-const INDEX_LOCK: &str = "state/index.lock";
-
 /// An examination.
 struct Exam<'a> {
     disk: Arc<dyn Disk>,
     packs: Packs,
     root: &'a Path,
+    /// Of the store, or any where nothing tells it.
+    id: StoreId,
     depth: Depth,
     progress: &'a dyn Progress,
 }
@@ -89,8 +88,17 @@ pub fn examine(
     progress: &dyn Progress,
     each: Each<'_>,
 ) -> Result<Examined> {
-    let _ = store::read_format(disk.as_ref(), root)?;
+    let id = match store::find_id(disk.as_ref(), root)? {
+        Some(id) => id,
+        None => {
+            let why = "it does not say that this is a store";
+            let format = Object::File("state/format".into());
+            each(Finding::damaged(format, why, Remedy::Rebuild));
+            StoreId::from_bytes([0; ID_LEN])
+        }
+    };
     let exam = Exam {
+        id,
         packs: Packs::new(disk.clone(), root.join("packs")),
         disk,
         root,

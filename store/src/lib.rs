@@ -23,6 +23,7 @@ mod progress;
 mod prune;
 mod reach;
 mod read;
+pub mod repair;
 mod roots;
 mod stage;
 mod store;

@@ -31,12 +31,13 @@ use crate::error::{Error, Result};
 use crate::id::LobId;
 use crate::limits::PRUNE_STEP;
 use crate::progress::Progress;
-use crate::store::{LobInfo, Store};
+use crate::store::{LobInfo, PRUNE_LOCK, Store};
 
 use aside::Aside;
 use marks::Marks;
 use plan::Batches;
 pub use sweep::Swept;
+pub(crate) use sweep::sweep;
 
 /// A prune that is being prepared: the only one of its store.
 #[derive(Debug)]
@@ -85,7 +86,7 @@ impl Store {
     /// Prepares to remove what is not needed. Packs that were written or touched at `young` or later
     /// stay, with all that is in them. `None` where another process is at it.
     pub fn prune(&self, young: SystemTime) -> Result<Option<Prune<'_>>> {
-        let lock = self.root().join("state/prune.lock");
+        let lock = self.root().join(PRUNE_LOCK);
         let only = self.disk().lock(&lock, false).map_err(Error::at(&lock))?;
         let Some(only) = only else {
             return Ok(None);
@@ -201,7 +202,7 @@ impl PrunePlan<'_> {
     /// [`Error::Busy`] where others wrote so much that it never got its turn.
     pub fn run(mut self, progress: &dyn Progress) -> Result<Swept> {
         let store = self.marks.store;
-        let mut swept = sweep::sweep(store, self.grace)?;
+        let mut swept = sweep(store, self.grace)?;
         if plan::loses(&self.marks, &self.batches) {
             epoch::begin(store.disk().as_ref(), store.root())?;
         }
@@ -210,7 +211,7 @@ impl PrunePlan<'_> {
                 Aside::put(store, batch.iter().map(|p| self.marks.packs[*p].id))?;
             }
             step::carry_out(&mut self.marks, batch, progress)?;
-            let more = sweep::sweep(store, self.grace)?;
+            let more = sweep(store, self.grace)?;
             swept = Swept {
                 bytes: swept.bytes + more.bytes,
                 ..more

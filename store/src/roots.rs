@@ -263,6 +263,11 @@ pub(crate) fn news(disk: &dyn Disk, dir: &Path, lock: &Path, seen: &Cursor) -> R
 fn last_after(disk: &dyn Disk, dir: &Path, seen: &Cursor) -> Result<(Cursor, News, bool)> {
     let mut last = *seen;
     let mut news = News::default();
+    if seen.seq > 0 && !is_there(disk, dir, seen) {
+        // Somebody made the chain whole meanwhile, and it is another one now.
+        let (any, drops) = (true, true);
+        (last, news) = (Cursor::default(), News { any, drops });
+    }
     loop {
         match step(disk, dir, &last)? {
             Step::Root(root, after) => {

@@ -1,8 +1,10 @@
 //! A store: packs, their tables, the index over them and the roots that make them visible.
 
 mod durable;
+mod format;
 mod lookup;
 mod merge;
+mod tables;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -22,6 +24,9 @@ use crate::stage::{self, Writer};
 use crate::view::{Ranges, View, is_absent};
 use durable::{Durable, above, sync_name};
 
+pub(crate) use format::find_id;
+use format::{is_foreign, read_format, write_format};
+
 /// What a store knows of a lob without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LobInfo {
@@ -31,10 +36,16 @@ pub struct LobInfo {
     pub size: u64,
 }
 
-/// The version of the structure of stores.
-const FORMAT: u32 = 1;
 /// The directories of a store.
 pub(crate) const DIRECTORIES: [&str; 5] = ["state", "packs", "index", "roots", "stage"];
+/// Who takes packs out of a store holds it: a prune or a repair. Nobody ever waits for it.
+pub(crate) const PRUNE_LOCK: &str = "state/prune.lock";
+/// Who merges runs of the index holds it, and nobody ever waits for it.
+pub(crate) const INDEX_LOCK: &str = "state/index.lock";
+/// A table in the making, under the lock of prunes.
+pub(crate) const NEW_TABLE: &str = "state/table.new";
+/// Where a repair puts damaged packs. Nobody reads them there, and nobody deletes them.
+pub(crate) const DAMAGED: &str = "damaged";
 
 /// A store in a directory. Share it by reference: all its methods take `&self` and any thread.
 #[derive(Debug)]
@@ -58,9 +69,8 @@ impl Store {
             sync_name(disk.as_ref(), root)?;
         }
         // A store that was being made when its maker was killed has directories and no format yet.
-        let foreign = |name: &std::ffi::OsStr| !DIRECTORIES.iter().any(|known| name == *known);
         let entries = disk.list(root).map_err(Error::at(root))?;
-        if entries.iter().any(|entry| foreign(&entry.name)) {
+        if entries.iter().any(is_foreign) {
             return Err(Error::Occupied(root.to_path_buf()));
         }
         if !create_missing(disk.as_ref(), root)? {
@@ -73,15 +83,7 @@ impl Store {
         let format = state.join("format");
         if disk.len(&format).map_err(Error::at(&format))?.is_none() {
             let id = StoreId::random().map_err(Error::at(&format))?;
-            let new = state.join("format.new");
-            if disk.len(&new).map_err(Error::at(&new))?.is_some() {
-                disk.remove(&new).map_err(Error::at(&new))?;
-            }
-            let file = disk.create(&new).map_err(Error::at(&new))?;
-            let text = format!("lob store\nformat {FORMAT}\nid {id}\n");
-            file.append(text.as_bytes()).map_err(Error::at(&new))?;
-            disk::publish(disk.as_ref(), file.as_ref(), &new, &format)
-                .map_err(Error::at(&format))?;
+            write_format(disk.as_ref(), root, &id)?;
         }
         drop(turn);
         Store::open(disk, root)
@@ -89,15 +91,15 @@ impl Store {
 
     /// Opens the store in `root`. What a writer that was killed had staged is taken in first.
     pub fn open(disk: Arc<dyn Disk>, root: &Path) -> Result<Store> {
-        let mut store = Store::examined(disk, root)?;
+        let id = read_format(disk.as_ref(), root)?;
+        let mut store = Store::examined(disk, root, id)?;
         store.is_examined = false;
         stage::salvage_dead(&store);
         Ok(store)
     }
 
     /// Opens the store in `root` to look at it as it is: reading changes nothing.
-    pub(crate) fn examined(disk: Arc<dyn Disk>, root: &Path) -> Result<Store> {
-        let id = read_format(disk.as_ref(), root)?;
+    pub(crate) fn examined(disk: Arc<dyn Disk>, root: &Path, id: StoreId) -> Result<Store> {
         let packs = Packs::new(disk.clone(), root.join("packs"));
         let view = View::load(disk.as_ref(), root, &packs, Ranges::new())?;
         Ok(Store {
@@ -166,7 +168,9 @@ impl Store {
         match roots::next(self.disk.as_ref(), &dir, &old.cursor) {
             Ok(None) => return Ok(false),
             // Broken as it was, and all packs were looked for then.
-            Err(Error::Damaged { .. }) if old.broken.is_some() => return Ok(false),
+            Err(Error::Damaged { .. }) if old.broken.is_some() && self.is_on_chain(&old) => {
+                return Ok(false);
+            }
             // Broken, or another chain since somebody mended it.
             Ok(Some(_)) | Err(Error::Damaged { .. }) => {}
             Err(e) => return Err(e),
@@ -174,6 +178,12 @@ impl Store {
         // From the start, so that the index runs that were merged meanwhile replace a long tail.
         self.reload(&Ranges::new())?;
         Ok(true)
+    }
+
+    /// Whether the roots that a view has seen are those that are there.
+    fn is_on_chain(&self, view: &View) -> bool {
+        let dir = self.root.join("roots");
+        view.cursor.seq == 0 || roots::is_there(self.disk.as_ref(), &dir, &view.cursor)
     }
 
     /// Loads the view anew, from now on without these runs of the index if they do not hold.
@@ -409,48 +419,4 @@ fn create_missing(disk: &dyn Disk, root: &Path) -> Result<bool> {
     missing.try_for_each(|name| disk.create_dir(&root.join(name)).map_err(Error::at(root)))?;
     disk.sync_dir(root).map_err(Error::at(root))?;
     Ok(true)
-}
-
-pub(crate) fn read_format(disk: &dyn Disk, root: &Path) -> Result<StoreId> {
-    let path = root.join("state/format");
-    let not_a_store = || Error::NotAStore(root.to_path_buf());
-    let file = match disk.open(&path) {
-        Ok(file) => file,
-        Err(e)
-            if matches!(
-                e.kind(),
-                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
-            ) =>
-        {
-            return Err(not_a_store());
-        }
-        Err(e) => return Err(Error::at(&path)(e)),
-    };
-    let len = file.len().map_err(Error::at(&path))?;
-    if len > 4096 {
-        return Err(not_a_store());
-    }
-    let mut bytes = vec![0; len as usize];
-    file.read_at(0, &mut bytes).map_err(Error::at(&path))?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| not_a_store())?;
-    let rest = text
-        .strip_prefix("lob store\nformat ")
-        .ok_or_else(not_a_store)?;
-    let (number, rest) = rest.split_once('\n').ok_or_else(not_a_store)?;
-    let found = match number.parse() {
-        Ok(found) if found > 0 && number == format!("{found}") => found,
-        _ => return Err(not_a_store()),
-    };
-    if found > FORMAT {
-        return Err(Error::Newer {
-            path: root.to_path_buf(),
-            found,
-            known: FORMAT,
-        });
-    }
-    // More lines may follow, which say nothing that a reader must know.
-    rest.strip_prefix("id ")
-        .and_then(|rest| rest.split_once('\n'))
-        .and_then(|(id, _)| id.parse().ok())
-        .ok_or_else(not_a_store)
 }

@@ -171,3 +171,27 @@ fn p5_a_file_with_the_number_0_keeps_no_writer_from_mending() {
     assert_eq!(mended.broken_roots(), None);
     assert_whole(&mended, 1..=4);
 }
+
+/// What an index covers need not be read again, until somebody writes the roots anew.
+#[test]
+fn p6_roots_under_an_index_are_mended_while_a_store_is_open() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let old = store(dir.path(), 12);
+    for seq in 1..=12 {
+        let path = root(dir.path(), seq);
+        let mut bytes = fs::read(&path).expect("reads");
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        fs::write(&path, bytes).expect("writes");
+    }
+    let opened = open(dir.path());
+    assert!(opened.broken_roots().is_some());
+    add(&opened, &content(13));
+    assert_eq!(opened.broken_roots(), None);
+    // Nor does who had it open before break them again.
+    add(&old, &content(14));
+    for store in [&opened, &old, &open(dir.path())] {
+        assert_whole(store, 1..=14);
+        assert_eq!(store.broken_roots(), None);
+    }
+}

@@ -14,9 +14,6 @@ use crate::view::is_absent;
 use super::named::Named;
 use super::{Depth, Each, Exam, Examined, Finding, Gravity, Object, Remedy};
 
-/// Bytes of a pack that are hashed at a time.
-const PIECE: usize = 1 << 20;
-
 /// What was found in a pack.
 #[derive(Default)]
 struct Read {
@@ -35,7 +32,7 @@ impl Exam<'_> {
         if self.depth == Depth::Quick {
             return Ok(());
         }
-        let store = match Store::examined(self.disk.clone(), self.root) {
+        let store = match Store::examined(self.disk.clone(), self.root, self.id) {
             Ok(store) => store,
             Err(error) => {
                 let (gravity, remedy) = (Gravity::Loss, Remedy::System);
@@ -116,22 +113,11 @@ impl Exam<'_> {
     }
 
     fn hash_of(&self, store: &Store, id: &PackId) -> Result<PackId> {
-        let path = store.packs().path(id);
         let file = store.packs().file(id)?;
-        let len = file.len().map_err(Error::at(&path))?;
-        let mut hasher = blake3::Hasher::new();
-        let mut piece = vec![0; PIECE.min(len as usize)];
-        let mut at = 0;
-        while at < len {
-            self.go_on()?;
-            let rest = usize::try_from(len - at).unwrap_or(PIECE).min(PIECE);
-            let piece = &mut piece[..rest];
-            file.read_at(at, piece).map_err(Error::at(&path))?;
-            let _ = hasher.update(piece);
-            at += rest as u64;
-            self.progress.bytes(rest as u64);
-        }
-        Ok(hasher.finalize().into())
+        pack::hash_of(file.as_ref(), &store.packs().path(id), &mut |bytes| {
+            self.progress.bytes(bytes);
+            self.go_on()
+        })
     }
 }
 

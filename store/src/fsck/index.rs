@@ -8,9 +8,10 @@ use crate::id::{ChunkId, LobId, PackId};
 use crate::index::{self, Kind, Run};
 use crate::pack::Table;
 use crate::roots;
+use crate::store::INDEX_LOCK;
 
 use super::named::Named;
-use super::{Each, Exam, Finding, Gravity, INDEX_LOCK, Object, Remedy};
+use super::{Each, Exam, Finding, Gravity, Object, Remedy};
 
 impl Exam<'_> {
     /// Examines the runs that readers use, and reports those that they do not.

@@ -8,22 +8,20 @@ use crate::error::{Error, Result};
 use crate::id::PackId;
 use crate::pack;
 use crate::roots;
-use crate::store::DIRECTORIES;
+use crate::store::{DAMAGED, DIRECTORIES, INDEX_LOCK, NEW_TABLE, PRUNE_LOCK};
 
 use super::named::Named;
-use super::{Each, Exam, Fault, Finding, Gravity, INDEX_LOCK, Object, Remedy};
+use super::{Each, Exam, Fault, Finding, Gravity, Object, Remedy};
 
 /// Files in the making, and the locks under which they are made.
-const TEMPORARIES: [(&str, &str); 5] = [
+const TEMPORARIES: [(&str, &str); 6] = [
     ("state/format.new", "state/lock"),
     (crate::epoch::NEW, PRUNE_LOCK),
     (crate::prune::aside::NEW, PRUNE_LOCK),
+    (NEW_TABLE, PRUNE_LOCK),
     ("roots/new", "state/roots.lock"),
     ("index/new", INDEX_LOCK),
 ];
-
-/// Who prunes holds it, and nobody ever waits for it.
-const PRUNE_LOCK: &str = "state/prune.lock";
 
 impl Exam<'_> {
     /// Reports names that no file of the store has or that nobody needs, and those that everybody
@@ -33,7 +31,8 @@ impl Exam<'_> {
         let top = self.list("", each);
         for entry in &top {
             self.go_on()?;
-            let dir = DIRECTORIES.into_iter().find(|dir| entry.name == **dir);
+            let known = DIRECTORIES.into_iter().chain([DAMAGED]);
+            let dir = known.into_iter().find(|dir| entry.name == **dir);
             let Some(dir) = dir else {
                 each(unknown(Path::new(&entry.name).to_path_buf()));
                 continue;
@@ -48,6 +47,7 @@ impl Exam<'_> {
                 "roots" => in_roots(&entries, each),
                 "index" => in_index(&entries, each),
                 "stage" => self.in_stage(&entries, each),
+                DAMAGED => in_damaged(&entries, each),
                 // What else is in `state/` is of those who use the store.
                 _ => {}
             }
@@ -124,13 +124,22 @@ impl Exam<'_> {
 
     /// Whether the stage that a pack was made in is there: who removes it has named the pack.
     pub(super) fn is_being_published(&self, id: &PackId) -> bool {
-        let path = self.packs.path(id);
-        let stage = self.disk.open(&path).map_err(Error::at(&path));
-        let stage = stage.and_then(|file| pack::stage_of(file.as_ref(), &path));
-        stage.is_ok_and(|number| {
+        self.stage_of(id).is_some_and(|number| {
             let dir = self.root.join(format!("stage/{number:016x}"));
             self.disk.list(&dir).is_ok()
         })
+    }
+
+    /// Whether one writer made all of these packs.
+    pub(super) fn are_of_one_stage(&self, packs: &[PackId]) -> bool {
+        let stages: BTreeSet<_> = packs.iter().map(|id| self.stage_of(id)).collect();
+        stages.len() == 1 && !stages.contains(&None)
+    }
+
+    fn stage_of(&self, id: &PackId) -> Option<u64> {
+        let path = self.packs.path(id);
+        let file = self.disk.open(&path).ok()?;
+        pack::stage_of(file.as_ref(), &path).ok()
     }
 
     fn in_stage(&self, entries: &[Entry], each: Each<'_>) {
@@ -183,6 +192,13 @@ fn in_index(entries: &[Entry], each: Each<'_>) {
         if name != "new" && !crate::index::is_run(name) {
             each(unknown(Path::new("index").join(&entry.name)));
         }
+    }
+}
+
+fn in_damaged(entries: &[Entry], each: Each<'_>) {
+    for entry in entries {
+        let object = Object::File(Path::new(DAMAGED).join(&entry.name));
+        each(Finding::unused(object, Remedy::Delete));
     }
 }
 

@@ -54,7 +54,12 @@ impl Named {
             let lost = others.iter().any(|id| !exam.is_being_published(id));
             if lost && exam.news(&named).0.is_empty() {
                 whole = false;
-                let (gravity, remedy) = (Gravity::Damage, Remedy::Rebuild);
+                // A power loss at the very first publication leaves the same, and loses nothing.
+                let gravity = match exam.are_of_one_stage(&others) {
+                    true => Gravity::Leftover,
+                    false => Gravity::Damage,
+                };
+                let remedy = Remedy::Rebuild;
                 each(Finding::missing(Object::Root(1), gravity, remedy));
             }
         }

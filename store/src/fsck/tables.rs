@@ -67,7 +67,12 @@ impl Exam<'_> {
         if !matches!(in_pack, Err(Error::NoPack(_)))
             && let Err(error) = self.check_alone(id, in_pack.as_ref().ok())
         {
-            let (gravity, remedy) = (Gravity::Damage, Remedy::Rebuild);
+            // Of one that no root names yet, it may not have come that far.
+            let gravity = match (member.root, self.packs.table_path(id)) {
+                (None, path) if matches!(self.disk.len(&path), Ok(None)) => Gravity::Leftover,
+                _ => Gravity::Damage,
+            };
+            let remedy = Remedy::Rebuild;
             findings.push(Finding::of(&error, Object::Table(*id), gravity, remedy));
         }
         Looked {

@@ -1,6 +1,7 @@
 //! The packs of a store, opened when they are asked for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -42,13 +43,40 @@ impl Packs {
         self.dir.join(format!("{id}.idx"))
     }
 
+    /// Whether there is any pack in `dir`.
+    pub(crate) fn has_any(disk: &dyn Disk, dir: &Path) -> bool {
+        let is_pack = |entry: &Entry| pack_id(entry).is_some();
+        disk.list(dir)
+            .is_ok_and(|entries| entries.iter().any(is_pack))
+    }
+
+    /// Whether the file of a pack is there.
+    pub(crate) fn is_there(&self, id: &PackId) -> Result<bool> {
+        let path = self.path(id);
+        let len = self.disk.len(&path).map_err(Error::at(&path))?;
+        Ok(len.is_some())
+    }
+
+    /// The packs of which any file is in the directory.
+    pub(crate) fn with_files(&self) -> Result<HashSet<PackId>> {
+        let entries = disk::entries(self.disk.as_ref(), &self.dir).map_err(Error::at(&self.dir))?;
+        let id = |entry: &Entry| entry.name.to_str()?.split_once('.')?.0.parse().ok();
+        Ok(entries.iter().filter_map(id).collect())
+    }
+
+    /// The packs beside which there is no table.
+    pub(crate) fn without_table(&self) -> Result<HashSet<PackId>> {
+        let entries = disk::entries(self.disk.as_ref(), &self.dir).map_err(Error::at(&self.dir))?;
+        let names: HashSet<_> = entries.iter().map(|entry| entry.name.as_os_str()).collect();
+        let bare = entries.iter().filter_map(pack_id);
+        let bare = bare.filter(|id| !names.contains(OsStr::new(&format!("{id}.idx"))));
+        Ok(bare.collect())
+    }
+
     /// The packs that are in the directory, named by a root or not, with their lengths in bytes.
     pub(crate) fn on_disk(&self) -> Result<Vec<(PackId, u64)>> {
         let entries = disk::entries(self.disk.as_ref(), &self.dir).map_err(Error::at(&self.dir))?;
-        let pack = |entry: &Entry| {
-            let id = entry.name.to_str()?.strip_suffix(".pack")?.parse().ok()?;
-            (!entry.is_dir).then_some((id, entry.len))
-        };
+        let pack = |entry: &Entry| pack_id(entry).map(|id| (id, entry.len));
         Ok(entries.iter().filter_map(pack).collect())
     }
 
@@ -119,6 +147,12 @@ impl Packs {
             Ok(Arc::new(table))
         })
     }
+}
+
+/// The pack that is in the file of this name.
+fn pack_id(entry: &Entry) -> Option<PackId> {
+    let id = entry.name.to_str()?.strip_suffix(".pack")?.parse().ok();
+    id.filter(|_| !entry.is_dir)
 }
 
 fn cached<T: ?Sized>(

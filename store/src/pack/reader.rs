@@ -5,9 +5,10 @@ use std::path::Path;
 use crate::disk::DiskFile;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
+use crate::id::PackId;
 use crate::manifest::Manifest;
 
-use super::record::{PACK_HEADER, RECORD_HEADER, RecordHeader, decode_pack_header};
+use super::record::{PACK_HEADER, RECORD_HEADER, RECORD_MAGIC, RecordHeader, decode_pack_header};
 use super::table::{FrameEntry, LobEntry};
 use super::{Nonce, Record, TRAILER_MAGIC};
 
@@ -128,6 +129,88 @@ pub(crate) fn salvage(
         }
     }
     Ok(())
+}
+
+/// Reads a pack forward like [`salvage`], and goes on behind what is damaged or cannot be read,
+/// wherever a record begins again.
+pub(crate) fn rescue(
+    file: &dyn DiskFile,
+    path: &Path,
+    each: &mut dyn FnMut(Record) -> Result<()>,
+) -> Result<()> {
+    let end = file.len().map_err(Error::at(path))?;
+    // What looks like the beginning of a long record may be anything. Reading it in vain is bounded.
+    let mut tries = RESCUE_TRIES;
+    let mut offset = PACK_HEADER as u64;
+    while offset + RECORD_HEADER as u64 <= end && tries > 0 {
+        match read_record(file, path, offset) {
+            Ok((record, len)) => {
+                each(record)?;
+                offset += len;
+            }
+            Err(error) if is_unreadable(&error) => {
+                tries -= 1;
+                offset = next_record(file, path, offset + 1, end)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// How often a record may begin in vain.
+const RESCUE_TRIES: usize = 256;
+/// Bytes in which the next record is looked for at a time.
+const RESCUE_PIECE: usize = 64 << 10;
+
+fn is_unreadable(error: &Error) -> bool {
+    match error {
+        Error::Damaged { .. } | Error::Later { .. } => true,
+        Error::Io { source, .. } => crate::disk::is_lost(source),
+        _ => false,
+    }
+}
+
+/// Where a record may begin next, from `offset` on.
+fn next_record(file: &dyn DiskFile, path: &Path, mut offset: u64, end: u64) -> Result<u64> {
+    while offset + RECORD_HEADER as u64 <= end {
+        let len = usize::try_from(end - offset).unwrap_or(RESCUE_PIECE);
+        match read(file, path, offset, len.min(RESCUE_PIECE)) {
+            Ok(piece) => {
+                let found = piece.windows(4).position(|four| four == RECORD_MAGIC);
+                if let Some(at) = found {
+                    return Ok(offset + at as u64);
+                }
+                // One may begin in the last bytes.
+                offset += (piece.len() - 3) as u64;
+            }
+            Err(error) if is_unreadable(&error) => offset += RESCUE_PIECE as u64,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(end)
+}
+
+/// What a pack hashes to. `piece` is called with the length of each piece that was read.
+pub(crate) fn hash_of(
+    file: &dyn DiskFile,
+    path: &Path,
+    piece: &mut dyn FnMut(u64) -> Result<()>,
+) -> Result<PackId> {
+    const PIECE: usize = 1 << 20;
+    let len = file.len().map_err(Error::at(path))?;
+    let mut hasher = blake3::Hasher::new();
+    let mut bytes = vec![0; PIECE.min(usize::try_from(len).unwrap_or(PIECE))];
+    let mut at = 0;
+    while at < len {
+        let rest = usize::try_from(len - at).unwrap_or(PIECE).min(PIECE);
+        let bytes = &mut bytes[..rest];
+        file.read_at(at, bytes).map_err(Error::at(path))?;
+        let _ = hasher.update(bytes);
+        at += rest as u64;
+        piece(rest as u64)?;
+    }
+    Ok(hasher.finalize().into())
 }
 
 /// The bytes of the table at the end of a pack.

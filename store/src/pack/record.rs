@@ -17,7 +17,7 @@ pub(crate) const PACK_HEADER: usize = 32;
 pub(crate) const RECORD_HEADER: usize = 32;
 
 const PACK_MAGIC: &[u8; 8] = b"LOBPACK\n";
-const RECORD_MAGIC: &[u8; 4] = b"LREC";
+pub(super) const RECORD_MAGIC: &[u8; 4] = b"LREC";
 const KIND_FRAME: u8 = 1;
 const KIND_MANIFEST: u8 = 2;
 /// Readers skip records of unknown kinds from here up, and refuse those below.

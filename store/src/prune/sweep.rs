@@ -28,7 +28,7 @@ pub struct Swept {
 /// is older than the root that dropped them. Tables go first, so that whoever goes on after a crash
 /// still finds the packs. Packs that are set aside stay for `grace`, where it is given all that were
 /// dropped are.
-pub(super) fn sweep(store: &Store, grace: Option<Duration>) -> Result<Swept> {
+pub(crate) fn sweep(store: &Store, grace: Option<Duration>) -> Result<Swept> {
     let _ = store.refresh()?;
     let view = store.view();
     let (disk, dir) = (store.disk().as_ref(), store.root().join("packs"));

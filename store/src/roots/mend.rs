@@ -66,6 +66,8 @@ fn alone(disk: &dyn Disk, dir: &Path, seq: u64) -> Result<Option<(Root, Cursor, 
     let decoded = match read(disk, &path) {
         Ok(Some(bytes)) => Root::decode_alone(&bytes, &path.display().to_string()),
         Ok(None) => return Ok(None),
+        // A bad sector tells no more than damage does.
+        Err(Error::Io { source, .. }) if disk::is_lost(&source) => return Ok(None),
         Err(e) => Err(e),
     };
     match decoded {

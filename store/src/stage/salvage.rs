@@ -137,13 +137,24 @@ fn adopt_moved(store: &Store, dir: &Path) -> Result<()> {
     };
     let _ = store.refresh()?;
     let known = store.view().known_packs();
+    let bare = store.packs().without_table()?;
     let mut moved = Vec::new();
     for (id, len) in store.packs().on_disk()? {
-        if known.contains(&id) {
+        // Where there was no root yet, all packs are known. The table may be in the stage still,
+        // which goes.
+        let is_bare = bare.contains(&id);
+        if known.contains(&id) && !is_bare {
             continue;
         }
         match pack::stage_of(store.packs().file(&id)?.as_ref(), &store.packs().path(&id)) {
-            Ok(found) if found == number => moved.push((id, len)),
+            Ok(found) if found == number => {
+                if is_bare {
+                    passing(store.write_table(&id, &dir.join("salvaged.idx")))?;
+                }
+                if !known.contains(&id) {
+                    moved.push((id, len));
+                }
+            }
             Ok(_) | Err(Error::Damaged { .. }) => {}
             Err(e) => return Err(e),
         }

@@ -9,18 +9,18 @@ use crate::index::{self, Gone, Kind, Run, Source};
 use crate::limits::TAIL_PACKS_MAX;
 use crate::view::View;
 
-use super::Store;
+use super::{INDEX_LOCK, Store};
 
 impl Store {
     /// Turns the tail into a run, together with the youngest runs that are not much larger: so each
     /// entry is rewritten a logarithmic number of times. Runs that do not hold are made anew from
     /// the tables of their packs. Another process at it is a reason to leave.
-    pub(super) fn merge_index(&self) -> Result<()> {
+    pub(crate) fn merge_index(&self) -> Result<()> {
         if self.is_examined {
             return Ok(());
         }
         let disk = self.disk.as_ref();
-        let lock = self.root.join("state/index.lock");
+        let lock = self.root.join(INDEX_LOCK);
         let Some(_turn) = disk.lock(&lock, false).map_err(Error::at(&lock))? else {
             return Ok(());
         };
@@ -78,12 +78,7 @@ impl Store {
         // Files that were removed by somebody who was killed before he made that durable.
         let dir = self.root.join("packs");
         self.disk.sync_dir(&dir).map_err(Error::at(&dir))?;
-        let there: HashSet<_> = self
-            .packs
-            .on_disk()?
-            .into_iter()
-            .map(|(id, _)| id)
-            .collect();
+        let there = self.packs.with_files()?;
         let listed: HashSet<_> = kept.iter().flat_map(|run| &run.packs).collect();
         let gone = view.dropped.iter();
         let gone = gone.filter(|id| !there.contains(id) && !listed.contains(id));
