@@ -30,6 +30,7 @@ mod push;
 #[cfg(test)]
 mod reference;
 mod remedy;
+mod repair;
 mod smudge;
 mod status;
 mod sync;
@@ -115,6 +116,7 @@ enum Command {
     Prune(prune::Args),
     Gc(gc::Args),
     Fsck(fsck::Args),
+    Repair(repair::Args),
     Checkout(checkout::Args),
     Delta(delta::Args),
     Patch(patch::Args),
@@ -148,6 +150,7 @@ impl Command {
             Command::Prune(args) => prune::run(args, ui),
             Command::Gc(args) => gc::run(args, ui),
             Command::Fsck(args) => fsck::run(args, ui),
+            Command::Repair(args) => repair::run(args, ui),
             Command::Checkout(args) => checkout::run(args, ui),
             Command::Delta(args) => delta::run(args, ui),
             Command::Patch(args) => patch::run(args, ui),

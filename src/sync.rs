@@ -16,6 +16,7 @@ pub mod plan;
 pub mod prefetch;
 pub mod proof;
 pub mod push;
+pub mod repair;
 mod retry;
 mod run;
 pub mod state;

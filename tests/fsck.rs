@@ -266,7 +266,7 @@ fn a_store_that_does_not_open_is_examined_all_the_same() {
     let format = work.path().join(".git/lob/state/format");
     fs::write(&format, "nonsense").unwrap();
     let found = findings(&work, &[], 3);
-    assert_eq!(found[0], ["file", "damaged", "damage"]);
+    assert_eq!(found[0], ["file", "damaged", "loss"]);
     assert_eq!(found.len(), 3, "and what is not here is held: {found:?}");
 }
 

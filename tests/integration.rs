@@ -18,6 +18,7 @@ mod look;
 mod manners;
 mod promises;
 mod prune;
+mod repair;
 mod setup;
 mod store;
 mod support;

@@ -184,7 +184,7 @@ fn not_a_store() -> Finding {
     Finding {
         object: Object::File("state/format".into()),
         fault: Fault::Damaged("it does not say that this is a store".into()),
-        gravity: Gravity::Damage,
+        gravity: Gravity::Loss,
         remedy: Remedy::Rebuild,
     }
 }

@@ -92,8 +92,13 @@ pub fn examine(
         Some(id) => id,
         None => {
             let why = "it does not say that this is a store";
-            let format = Object::File("state/format".into());
-            each(Finding::damaged(format, why, Remedy::Rebuild));
+            // Nothing can be read until it does.
+            each(Finding {
+                object: Object::File("state/format".into()),
+                fault: Fault::Damaged(why.into()),
+                gravity: Gravity::Loss,
+                remedy: Remedy::Rebuild,
+            });
             StoreId::from_bytes([0; ID_LEN])
         }
     };

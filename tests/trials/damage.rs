@@ -281,7 +281,10 @@ fn told(gone: &BTreeSet<LobId>, found: &[Finding]) -> Result<(), String> {
             _ => {}
         }
     }
-    let untold = losses.values().any(|both| *both == [true, true]);
+    // Without its format a directory is no store, and nobody reads it.
+    let format = Object::File("state/format".into());
+    let unread = |f: &Finding| f.gravity == Gravity::Loss && f.object == format;
+    let untold = losses.values().any(|both| *both == [true, true]) || found.iter().any(unread);
     match lost == *gone || untold && lost.is_subset(gone) {
         true => Ok(()),
         false => Err(format!("{gone:?} cannot be read, found {found:?}")),

@@ -48,11 +48,7 @@ fn p3_a_damaged_pack_is_named_and_mended_from_the_remote() {
     fs::remove_file(&pack).unwrap();
     fs::write(&pack, &bytes).unwrap();
     let damage = format!("damaged: {}: chunk ", pack.display());
-    let words = [
-        "(a.bin): ",
-        &damage,
-        "hint: what another store still has comes back",
-    ];
+    let words = ["(a.bin): ", &damage, "hint: lob repair"];
     says(&checkout(&work), &words);
     let stored = work.stored("HEAD:a.bin");
     assert_eq!(work.read("a.bin"), stored);
@@ -61,10 +57,8 @@ fn p3_a_damaged_pack_is_named_and_mended_from_the_remote() {
     says(&one_shot.ok_stderr(), &words);
     says(&work.try_lob(&["checkout"]).fails(3), &["a.bin: ", &damage]);
     // The way out.
-    for kind in ["pack", "idx"] {
-        fs::remove_file(packs(store.clone(), kind).remove(0)).unwrap();
-    }
-    work.lob(&["pull"]);
+    work.lob(&["repair"]);
+    work.lob(&["checkout"]);
     assert_eq!(work.read("a.bin"), content());
     work.assert_clean();
 }

@@ -175,7 +175,9 @@ impl<'u> Report<'u> {
                 group.pack
             ),
         };
-        self.line(group.store.as_deref(), &what, way(group.remedy))
+        let store = group.store.as_deref();
+        let way = way(store, &Object::Pack(group.pack), group.remedy);
+        self.line(store, &what, way)
     }
 
     fn tell(&self, store: Option<&str>, found: &Finding) -> Result<(), Failure> {
@@ -183,7 +185,7 @@ impl<'u> Report<'u> {
             Object::Lob(id) => self.paths.get(&id).filter(|path| !path.is_empty()),
             _ => None,
         };
-        let way = way(found.remedy);
+        let way = way(store, &found.object, found.remedy);
         if !self.ui.is_json() {
             let path = path.map_or(String::new(), |path| format!(" ({})", escape::path(path)));
             let (object, fault) = (&found.object, &found.fault);
@@ -352,19 +354,21 @@ fn describe(store: Option<&str>, place: &Place) -> (Gravity, &'static str, Strin
     }
 }
 
-/// What a user can do.
-fn way(remedy: Remedy) -> &'static str {
+/// What a user can do about a finding in the local store, or in that of a remote.
+fn way(store: Option<&str>, object: &Object, remedy: Remedy) -> &'static str {
+    let is_aside = matches!(object, Object::File(path) if path.starts_with("damaged"));
     match remedy {
-        Remedy::Fetch | Remedy::Rewrite => {
-            "put the damaged pack aside, with the .idx beside it; then lob pull brings back what it held"
+        Remedy::Delete if is_aside => "delete it when nothing is lost",
+        Remedy::Fetch | Remedy::Rewrite | Remedy::Rebuild | Remedy::Adopt | Remedy::Delete => {
+            match store {
+                None => "lob repair",
+                Some(_) => "lob repair --from CLONE/.git/lob, in that repository",
+            }
         }
-        Remedy::Rebuild => "nothing: lob does without it until it is made anew",
-        Remedy::Adopt => "keep it: it may hold what nothing else does",
-        Remedy::Delete => "it can be deleted",
         Remedy::Prune => "lob prune",
         Remedy::Open => "nothing: the next command takes it in",
         Remedy::Restrict => "chmod o-w",
-        Remedy::System => "see to the disk, the mount or the modes",
+        Remedy::System => "see to the disk, the mount or the modes; then lob repair",
         Remedy::Upgrade => "install a newer lob",
         _ => "nothing: lob leaves alone what it does not know",
     }
