@@ -1,5 +1,6 @@
 //! The pointers of the current checkout.
 
+use std::io::ErrorKind::{NotADirectory, NotFound};
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -54,8 +55,10 @@ pub fn unfinished(repo: &Repo, files: Vec<PointerFile>) -> Vec<PointerFile> {
 }
 
 fn is_unfinished(top: &Path, known: &Known, file: &PointerFile) -> bool {
-    let Ok(meta) = top.join(path_buf(&file.path)).symlink_metadata() else {
-        return false;
+    let meta = match top.join(path_buf(&file.path)).symlink_metadata() {
+        Ok(meta) => meta,
+        // Whoever writes there says what is wrong, if it still is.
+        Err(error) => return !matches!(error.kind(), NotFound | NotADirectory),
     };
     let is_stale = || meta.len() == file.size && known.is_stale(file, &meta);
     meta.is_file() && (meta.len() == file.pointer().len() as u64 || is_stale())
