@@ -4,7 +4,7 @@
 //! base that stands where it stood as its prefix (Korn et al., "The VCDIFF Generic Differencing and
 //! Compression Data Format", RFC 3284, 2002, calls this windowed delta compression; the codec is
 //! zstd's `refPrefix`). Which part that is follows from the copies around it and from votes of short
-//! features that both have: see [`align`]. docs/format.md has every byte.
+//! features that both have. docs/deltas.md tells how, and has every byte.
 
 mod align;
 mod base;
