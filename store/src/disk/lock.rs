@@ -1,7 +1,7 @@
 //! Kernel locks: they end with their process, so that none is ever stale.
 
 use std::fmt;
-use std::fs::{OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
 
@@ -25,7 +25,18 @@ impl fmt::Debug for Lock {
     }
 }
 
-/// Takes the kernel lock of the file at `path`. The kernel releases it when the file is closed.
+/// A locked file. Closing it would not do while another thread starts a program: until that runs, it
+/// has all files of this process, with their locks.
+struct Held(File);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Where that fails closing it is what is left.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Takes the kernel lock of the file at `path`. The kernel releases it with its process.
 pub(super) fn lock_file(path: &Path, wait: bool) -> io::Result<Option<Lock>> {
     // Writable, because network file systems lock exclusively only what is open for writing.
     let file = OpenOptions::new()
@@ -44,7 +55,7 @@ pub(super) fn lock_file(path: &Path, wait: bool) -> io::Result<Option<Lock>> {
             },
         };
         match result {
-            Ok(()) => return Ok(Some(Lock::new(file))),
+            Ok(()) => return Ok(Some(Lock::new(Held(file)))),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if lacks_locks(&error) => return Err(no_locks(error)),
             Err(error) => return Err(error),
@@ -75,6 +86,19 @@ fn no_locks(error: io::Error) -> io::Error {
 mod tests {
     use super::*;
     use std::sync::mpsc;
+
+    #[test]
+    fn a_lock_ends_with_its_value_although_another_has_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let file = File::create(&path).unwrap();
+        file.lock().unwrap();
+        // As a program that is about to be started has it.
+        let other = file.try_clone().unwrap();
+        drop(Held(file));
+        assert!(lock_file(&path, false).unwrap().is_some());
+        drop(other);
+    }
 
     #[test]
     fn two_handles_exclude_each_other() {
