@@ -196,6 +196,10 @@ impl RepairPlan {
         let Some(_only) = only(&store)? else {
             return Ok(None);
         };
+        // What a repair that was killed has removed must not come back when this one says that all is
+        // well.
+        let index = self.root.join("index");
+        self.disk.sync_dir(&index).map_err(Error::at(&index))?;
         for step in &self.steps {
             if progress.cancelled() {
                 return Err(Error::Interrupted);

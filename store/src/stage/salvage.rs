@@ -162,8 +162,6 @@ fn adopt_moved(store: &Store, dir: &Path) -> Result<()> {
     if moved.is_empty() {
         return Ok(());
     }
-    // He may have come no further than to the packs.
-    store.packs().complete(&moved, &dir.join("table.new"))?;
     let packs = store.root().join("packs");
     store.disk().sync_dir(&packs).map_err(Error::at(&packs))?;
     let root = Root {

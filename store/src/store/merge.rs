@@ -75,7 +75,7 @@ impl Store {
         if view.dropped.is_empty() {
             return Ok(BTreeSet::new());
         }
-        // Files that were removed by somebody who was killed before he made that durable.
+        // Whoever removed their files did not make that durable.
         let dir = self.root.join("packs");
         self.disk.sync_dir(&dir).map_err(Error::at(&dir))?;
         let there = self.packs.with_files()?;
