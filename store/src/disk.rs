@@ -20,7 +20,7 @@ pub use lock::Lock;
 pub use map::Map;
 pub use os::OsDisk;
 pub use publish::{publish, publish_all};
-pub use sim::{Crash, Ops, SimDisk, Spoiled, Synced};
+pub use sim::{Crash, NameChange, Ops, SimDisk, Spoiled, Synced};
 
 /// One entry of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]

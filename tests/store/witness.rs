@@ -53,8 +53,15 @@ pub struct Witness {
     pending: Vec<LobId>,
     /// What could be read after the crash, and was not released since.
     present: BTreeSet<(&'static str, LobId)>,
-    /// Whether something is broken before a crash: then it may be so after it.
+    /// Whether something is broken before a crash: then it may be so after it, until it is mended.
     flawed: bool,
+    mended: Option<usize>,
+    /// What cannot be read, through no fault of the store's, until somebody stores it again.
+    damaged: BTreeSet<LobId>,
+    /// Files of packs that nobody may delete, whatever is wrong with them.
+    files: Vec<Arc<[u8]>>,
+    /// What is set aside, from so many changes on, and until so many.
+    aside: Vec<(usize, usize, LobId)>,
     /// What went wrong under way.
     complaints: Vec<String>,
 }
@@ -157,6 +164,51 @@ impl Witness {
         self.flawed = true;
     }
 
+    /// Somebody said that nothing is broken any longer.
+    pub fn mended(&mut self, disk: &SimDisk) {
+        self.mended = self.mended.or(Some(disk.changes()));
+    }
+
+    /// This is in a file of a pack, or of one that was set aside by a repair, and stays so.
+    pub fn keep_file(&mut self, bytes: &[u8]) {
+        self.files.push(bytes.into());
+    }
+
+    /// A content was taken out of the store, and comes back when somebody asks for it.
+    pub fn set_aside(&mut self, disk: &SimDisk, content: &[u8]) {
+        let id = LobId::of(content);
+        self.aside.push((disk.changes(), usize::MAX, id));
+    }
+
+    /// From now on nothing need come back.
+    pub fn end_aside(&mut self, disk: &SimDisk) {
+        for (_, until, _) in &mut self.aside {
+            *until = (*until).min(disk.changes());
+        }
+    }
+
+    /// What comes back when somebody asks for it now.
+    pub fn is_aside(&self, disk: &SimDisk) -> Vec<LobId> {
+        let now = disk.changes();
+        let aside = self.aside.iter();
+        let aside = aside.filter(|(since, until, _)| (*since..*until).contains(&now));
+        aside.map(|(_, _, id)| *id).collect()
+    }
+
+    /// Somebody broke this content. Whoever stores it again is promised it again.
+    pub fn damage(&mut self, content: &[u8]) {
+        let id = LobId::of(content);
+        self.flawed = true;
+        self.damaged.insert(id);
+        self.kept.retain(|kept| kept.id != id);
+        self.present.remove(&(ROOT, id));
+    }
+
+    /// The store in a place, as it was found or made last.
+    pub fn id(&self, place: &'static str) -> Option<StoreId> {
+        self.found.get(place).copied()
+    }
+
     /// Something is not as it must be.
     pub fn complain(&mut self, what: String) {
         self.complaints.push(what);
@@ -173,6 +225,12 @@ impl Witness {
         let told = self.kept.iter().map(|kept| kept.when);
         let told = told.chain(self.released.iter().map(|(when, _)| *when));
         let told = told.chain(self.created.values().map(|(when, _)| *when));
+        let told = told.chain(self.mended);
+        let told = told.chain(
+            self.aside
+                .iter()
+                .flat_map(|(since, until, _)| [*since, *until]),
+        );
         told.filter(|when| *when <= at).count()
     }
 
@@ -194,6 +252,9 @@ impl Witness {
     pub fn after(&self, at: usize, crash: Against) -> Witness {
         let kept = self.promises(at, crash);
         let created = self.created.iter();
+        let is_mended = self.mended.is_some_and(|when| when <= at);
+        let aside = self.aside.iter();
+        let aside = aside.filter(|(since, until, _)| (*since..*until).contains(&at));
         Witness {
             contents: self.contents.clone(),
             kept: kept.map(|kept| Promise { when: 0, ..kept }).collect(),
@@ -201,7 +262,15 @@ impl Witness {
                 .filter(|(_, (when, _))| *when <= at)
                 .map(|(place, (_, id))| (*place, (0, *id)))
                 .collect(),
-            flawed: self.flawed,
+            flawed: self.flawed && !is_mended,
+            damaged: self
+                .damaged
+                .iter()
+                .filter(|_| !is_mended)
+                .copied()
+                .collect(),
+            files: self.files.clone(),
+            aside: aside.map(|(_, _, id)| (0, usize::MAX, *id)).collect(),
             found: self.found.clone(),
             ..Witness::default()
         }
@@ -221,6 +290,7 @@ impl Witness {
         work: &dyn Fn(&SimDisk, &mut Witness) -> Result<()>,
     ) -> Result<(), String> {
         let worst = match self.flawed {
+            _ if !self.damaged.is_empty() => Gravity::Loss,
             true => Gravity::Damage,
             false => Gravity::Leftover,
         };
@@ -231,6 +301,7 @@ impl Witness {
             }
             self.look(disk, place)?;
         }
+        self.compare_files(disk)?;
         work(disk, self).map_err(|e| format!("the same again: {e}"))?;
         self.settled(disk)
     }
@@ -248,6 +319,8 @@ impl Witness {
                 Ok(())
             }
             Err(Error::NotAStore(_)) if !self.created.contains_key(place) => Ok(()),
+            // Whoever made it anew instead of mending it will have made another one.
+            Err(Error::NotAStore(_)) if !self.damaged.is_empty() => Ok(()),
             Err(e) => Err(format!("{place} does not open: {e}")),
         }
     }
@@ -266,7 +339,25 @@ impl Witness {
                 return Err(format!("in the end: {finding:?}"));
             }
         }
-        Ok(())
+        self.compare_files(disk)
+    }
+
+    /// Files that nobody may delete are there.
+    fn compare_files(&self, disk: &SimDisk) -> Result<(), String> {
+        let dirs = ["packs", "damaged"].map(|dir| Path::new(ROOT).join(dir));
+        let paths = dirs.iter().flat_map(|dir| {
+            let entries = disk.list(dir).unwrap_or_default();
+            entries.into_iter().map(|entry| dir.join(entry.name))
+        });
+        let there: Vec<_> = match self.files.is_empty() {
+            true => Vec::new(),
+            false => paths.filter_map(|path| disk.map(&path).ok()).collect(),
+        };
+        let lost = |file: &&Arc<[u8]>| there.iter().all(|bytes| **bytes != ***file);
+        match self.files.iter().find(lost) {
+            None => Ok(()),
+            Some(file) => Err(format!("a file of {} bytes is gone", file.len())),
+        }
     }
 
     /// Every content reads back exactly or is not there, and those are there that were promised
@@ -295,6 +386,7 @@ impl Witness {
         for (id, content) in &self.contents {
             let times = listed.iter().filter(|lob| lob.id == *id).count();
             let found = store.lob(id).map_err(|e| format!("asking for {id}: {e}"))?;
+            let damaged = self.damaged.contains(id) && !due.contains_key(id);
             match (found, times) {
                 (None, 0) => match due.get(id) {
                     None => {}
@@ -304,8 +396,10 @@ impl Witness {
                 (Some(lob), 1) if lob.size == content.len() as u64 => match read(store, id) {
                     Ok(bytes) if *bytes == **content => drop(present.insert((place, *id))),
                     Ok(bytes) => return Err(format!("wrong content: {} bytes", bytes.len())),
+                    Err(_) if damaged => {}
                     Err(e) => return Err(format!("visible and unreadable: {e}")),
                 },
+                _ if damaged => {}
                 (found, times) => return Err(format!("found {found:?}, listed {times} times")),
             }
         }
@@ -332,14 +426,17 @@ fn examine(disk: &SimDisk, place: &str) -> Result<Vec<Finding>, String> {
     }
 }
 
-/// A pack of a writer whose stage did not survive may hold what nothing else does: it stays. A run of
-/// the index that another covers goes with a later merge, and what was in the making when somebody
-/// makes the next.
+/// A pack of a writer whose stage did not survive may hold what nothing else does: it stays, as does
+/// what a repair set aside. A run of the index that another covers goes with a later merge, and what
+/// was in the making when somebody makes the next.
 fn is_allowed(finding: &Finding) -> bool {
     let left = match &finding.object {
         Object::Pack(_) => finding.remedy == Remedy::Adopt,
         Object::Table(_) | Object::Run(..) => finding.remedy == Remedy::Delete,
-        Object::File(path) => path.ends_with("new") && finding.remedy == Remedy::Delete,
+        Object::File(path) => {
+            let stays = path.ends_with("new") || path.starts_with("damaged");
+            stays && finding.remedy == Remedy::Delete
+        }
         _ => false,
     };
     finding.gravity == Gravity::Leftover && left

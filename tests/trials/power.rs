@@ -2,17 +2,22 @@
 //! what was not synced gone, halved or garbage; and what is left when power is lost again while
 //! somebody recovers from that.
 
+mod canary;
 pub mod explore;
 mod works;
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
 
 use explore::{Budget, Tally, each_of};
 
 use super::{Tier, report};
 
-/// States of each work, about: small works have fewer, and then all of them are judged.
+/// States of each work, about: small works have fewer, and then all of them are judged; those that take
+/// long get a part of it.
 fn budget(tier: Tier) -> Budget {
     Budget {
-        states: tier.pick(1100, 80_000),
+        states: tier.pick(1500, 85_000),
         deep: tier.pick(200, 400),
     }
 }
@@ -59,4 +64,62 @@ fn p2_what_a_killed_process_left_is_durable_once_another_relies_on_it() {
     tally.assert_none();
     let least = Tier::asked().pick(3000, 30_000);
     assert!(tally.states() >= least, "only {} states", tally.states());
+}
+
+/// Syncs that no promise needs, and why they are done nevertheless.
+const SPARE: &[(&str, &str)] = &[
+    (
+        "directory index: *.run comes",
+        "the index is made anew from the tables where it is lost, which takes time in a large store",
+    ),
+    (
+        "directory index: *.run comes, of one who was killed",
+        "likewise: the sync is there for a damaged run that somebody removed",
+    ),
+    (
+        "directory packs: *.pack goes",
+        "the roots still say that it was dropped, and a repair drops it again",
+    ),
+    (
+        "directory state: epoch comes, of one who was killed",
+        "he dropped nothing yet: the sync is there for the format of a store",
+    ),
+    (
+        "file state/aside.new",
+        "where the list cannot be read, everything that was dropped counts as set aside",
+    ),
+];
+
+#[test]
+fn p1_p2_no_sync_can_be_left_out() {
+    let budget = canary::Budget {
+        points: Tier::asked().pick(16, 60),
+        states: Tier::asked().pick(4, 12),
+    };
+    let canaries = canary::all(works::all());
+    let kinds = canaries.len() as u64;
+    let missed = Mutex::new(BTreeSet::new());
+    each_of(canaries, |canary| {
+        match canary.caught(budget) {
+            None => drop(missed.lock().unwrap().insert(canary.kind)),
+            Some(how) => println!("without {}: {}", canary.kind, first_line(&how)),
+        }
+        true
+    });
+    let missed = missed.into_inner().unwrap();
+    report(
+        "power canaries",
+        &[
+            ("kinds of syncs", kinds),
+            ("caught", kinds - missed.len() as u64),
+            ("needed by no promise", SPARE.len() as u64),
+        ],
+    );
+    let spare = SPARE.iter().map(|(kind, _)| kind.to_string());
+    assert_eq!(missed, spare.collect());
+    assert!(kinds >= 28, "only {kinds} kinds");
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
 }

@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use crash::Crash;
 pub use faults::Spoiled;
-pub use machine::Synced;
+pub use machine::{NameChange, Synced};
 pub use ops::Ops;
 
 use super::{Disk, DiskFile, Entry, Lock, Map, named};
@@ -114,10 +114,9 @@ impl SimDisk {
         });
     }
 
-    /// Does this, instead of what it should, in the one sync that has number `nth`, from 0 on, among
-    /// those whose words in the log `of` accepts.
-    pub fn spoil_sync(&self, how: Spoiled, nth: usize, of: impl Fn(&str) -> bool + Send + 'static) {
-        self.machine().faults.sync = Some(SyncFault::new(how, nth, Box::new(of)));
+    /// Does this, instead of what they should, in all syncs from now on that `of` accepts.
+    pub fn spoil_syncs(&self, how: Spoiled, of: impl FnMut(&Synced) -> bool + Send + 'static) {
+        self.machine().faults.sync = Some(SyncFault::new(how, Box::new(of)));
     }
 
     /// All syncs until now, of files and directories.

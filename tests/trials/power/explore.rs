@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZero;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use lob_store::disk::{Crash, SimDisk};
+use lob_store::disk::{Crash, SimDisk, Spoiled, Synced};
 
 use super::works::Work;
 use crate::store::witness::{Against, Witness, disk, last};
@@ -21,17 +22,20 @@ pub struct Budget {
 }
 
 /// A work that was done once, and what it was told.
-struct Done {
-    work: Work,
-    disk: SimDisk,
+pub struct Done {
+    pub work: Work,
+    pub disk: SimDisk,
     witness: Witness,
     words: String,
+    /// How many changes there were before what was done here, and before what is tried.
+    begin: usize,
+    start: usize,
 }
 
 /// All that a loss of power may leave at one point of a work.
 pub struct Trial {
     done: Arc<Done>,
-    at: usize,
+    pub at: usize,
     most: usize,
     deep: usize,
 }
@@ -45,51 +49,71 @@ pub struct Tally {
     violations: Mutex<Vec<String>>,
 }
 
+/// Which syncs are left out, if any.
+pub type Left = Option<Arc<dyn Fn(&Synced) -> bool + Send + Sync>>;
+
 /// Does a work from its beginning, and gives a trial for each point of it.
 pub fn from_nothing(work: Work, budget: Budget) -> Vec<Trial> {
+    let done = done(work, None);
+    let most = (budget.states / work.weight).div_ceil(done.points().count());
+    trials(done, most, budget.deep)
+}
+
+/// Does a work from its beginning.
+pub fn done(work: Work, left: Left) -> Done {
     let (disk, mut witness) = begun(work);
     let start = disk.changes();
+    leave_out(&disk, left);
     (work.run)(&disk, &mut witness).expect("nothing fails");
     let settled = witness.settled(&disk);
     settled.unwrap_or_else(|e| panic!("{}: {e}", work.name));
-    let words = work.name.to_string();
-    let points = disk.changes() - start + 1;
-    let most = budget.states.div_ceil(points);
-    trials(
-        Done {
-            work,
-            disk,
-            witness,
-            words,
-        },
+    Done {
+        work,
+        disk,
+        witness,
+        words: work.name.to_string(),
+        begin: start,
         start,
-        most,
-        budget.deep,
-    )
+    }
 }
 
 /// Kills a work at each point, does it again, and gives a trial for the end of that.
 pub fn after_kills(work: Work, most: usize) -> Vec<Trial> {
-    let (disk, mut witness) = begun(work);
-    let start = disk.changes();
-    (work.run)(&disk, &mut witness).expect("nothing fails");
-    let mut trials = Vec::new();
-    for at in start..=disk.changes() {
-        let killed = disk.killed(at);
-        let words = format!("{}: killed after {at} ({})", work.name, last(&disk, at));
-        let mut witness = witness.after(at, Against::Kill);
-        let survived = witness.survive(&killed, &work.run);
-        survived.unwrap_or_else(|e| panic!("{words}: {e}"));
-        let end = killed.changes();
-        let done = Done {
-            work,
-            disk: killed,
-            witness,
-            words,
-        };
-        trials.extend(self::trials(done, end, most, usize::MAX));
+    let first = done(work, None);
+    let most = most.div_ceil(work.weight);
+    let again = first.points().map(|at| done_again(&first, at, None));
+    again
+        .flat_map(|again| trials(again, most, usize::MAX))
+        .collect()
+}
+
+/// Kills a work after `at` changes, and does it again.
+pub fn done_again(first: &Done, at: usize, left: Left) -> Done {
+    let work = first.work;
+    let killed = first.disk.killed(at);
+    let words = format!(
+        "{}: killed after {at} ({})",
+        work.name,
+        last(&first.disk, at)
+    );
+    let mut witness = first.witness.after(at, Against::Kill);
+    leave_out(&killed, left);
+    let survived = witness.survive(&killed, &work.run);
+    survived.unwrap_or_else(|e| panic!("{words}: {e}"));
+    Done {
+        begin: 0,
+        start: killed.changes(),
+        work,
+        disk: killed,
+        witness,
+        words,
     }
-    trials
+}
+
+fn leave_out(disk: &SimDisk, left: Left) {
+    if let Some(left) = left {
+        disk.spoil_syncs(Spoiled::Left, move |sync| left(sync));
+    }
 }
 
 /// A disk on which all is ready for a work.
@@ -99,9 +123,11 @@ pub fn begun(work: Work) -> (SimDisk, Witness) {
     (disk, witness)
 }
 
-fn trials(done: Done, start: usize, most: usize, deep: usize) -> Vec<Trial> {
-    let (end, done) = (done.disk.changes(), Arc::new(done));
-    (start..=end)
+/// A trial for each point from the start on.
+pub fn trials(done: Done, most: usize, deep: usize) -> Vec<Trial> {
+    let done = Arc::new(done);
+    let points = done.points();
+    points
         .map(|at| Trial {
             done: done.clone(),
             at,
@@ -109,6 +135,25 @@ fn trials(done: Done, start: usize, most: usize, deep: usize) -> Vec<Trial> {
             deep,
         })
         .collect()
+}
+
+impl Done {
+    /// Everywhere where it may be cut off: after so many changes.
+    pub fn points(&self) -> RangeInclusive<usize> {
+        self.start..=self.disk.changes()
+    }
+
+    /// How many changes it took.
+    pub fn changes(&self) -> usize {
+        self.disk.changes() - self.begin
+    }
+
+    /// The syncs that belong to it.
+    pub fn syncs(&self) -> Vec<Synced> {
+        let mut syncs = self.disk.syncs();
+        syncs.retain(|sync| sync.at >= self.begin);
+        syncs
+    }
 }
 
 impl Trial {
@@ -120,6 +165,7 @@ impl Trial {
             disk,
             witness,
             words,
+            ..
         } = &*self.done;
         let told = witness.told(self.at);
         let mut judged = 0;

@@ -1,5 +1,8 @@
 //! Works: all that changes a store, each short, and in its own way of being cut off.
 
+mod aside;
+mod broken;
+
 use std::path::Path;
 
 use lob::sync::plan::Asking;
@@ -18,23 +21,43 @@ pub struct Work {
     pub name: &'static str,
     pub before: Run,
     pub run: Run,
+    /// How many states of a light one are judged in the time of one of this.
+    pub weight: usize,
 }
+
+/// Works of long lobs take long.
+const HEAVY: &[&str] = &[
+    "sync, publish and go on",
+    "sync behind",
+    "push",
+    "fetch",
+    "prune",
+    "prune in steps",
+    "prune under a writer",
+];
 
 /// All of them.
 pub fn all() -> Vec<Work> {
-    let from_nothing = |&(name, run)| Work {
+    let work = |name, before, run| Work {
         name,
-        before: nothing,
+        before,
         run,
+        weight: if HEAVY.contains(&name) { 5 } else { 1 },
     };
-    let mut works: Vec<_> = runs::ALL.iter().map(from_nothing).collect();
-    let mut more = |name, before, run| works.push(Work { name, before, run });
+    let from_nothing = runs::ALL
+        .iter()
+        .map(|&(name, run)| work(name, nothing as Run, run));
+    let mut works: Vec<_> = from_nothing.collect();
+    let mut more = |name, before: Run, run: Run| works.push(work(name, before, run));
     more("one lob in many packs", nothing, one_lob_in_many_packs);
     more("sync behind", nothing, sync_behind);
     more("push", stored, push);
     more("fetch", pushed, fetch);
     more("prune under an index", merged, prune_and_merge);
     more("mend roots", lacks_a_root, add_one);
+    more("set aside", aside::four_packs, aside::set_aside);
+    more("repair", broken::damaged, broken::repair);
+    more("repair tables", broken::lacks_tables, broken::repair_tables);
     works
 }
 
@@ -255,5 +278,6 @@ fn add_one(disk: &SimDisk, witness: &mut Witness) -> Result<()> {
     witness.add(disk, &mut writer, b"new")?;
     writer.finish()?;
     witness.durable(disk);
+    witness.mended(disk);
     Ok(())
 }

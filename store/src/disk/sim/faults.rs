@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io::ErrorKind;
 
+use super::machine::Synced;
+
 /// An error at one operation, or at it and all later ones.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Failure {
@@ -20,23 +22,22 @@ pub enum Spoiled {
     Late,
 }
 
-/// One sync that goes wrong without a word.
+/// Which syncs go wrong without a word.
 pub(super) struct SyncFault {
     how: Spoiled,
-    left: usize,
-    of: Box<dyn Fn(&str) -> bool + Send>,
+    of: Box<dyn FnMut(&Synced) -> bool + Send>,
 }
 
 impl SyncFault {
-    /// The sync of number `nth` of those that `of` accepts.
-    pub(super) fn new(how: Spoiled, nth: usize, of: Box<dyn Fn(&str) -> bool + Send>) -> SyncFault {
-        SyncFault { how, left: nth, of }
+    /// Those that `of` accepts.
+    pub(super) fn new(how: Spoiled, of: Box<dyn FnMut(&Synced) -> bool + Send>) -> SyncFault {
+        SyncFault { how, of }
     }
 }
 
 impl fmt::Debug for SyncFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}, of {} more", self.how, self.left)
+        write!(f, "{:?}", self.how)
     }
 }
 
@@ -66,15 +67,12 @@ impl Faults {
         self.strike(self.read, self.reads - 1)
     }
 
-    /// Counts a sync. Returns what goes wrong with it.
-    pub(super) fn next_sync(&mut self, words: &str) -> Option<Spoiled> {
-        let fault = self.sync.as_mut().filter(|fault| (fault.of)(words))?;
-        if fault.left > 0 {
-            fault.left -= 1;
-            return None;
-        }
-        self.injected += 1;
-        self.sync.take().map(|fault| fault.how)
+    /// What goes wrong with a sync.
+    pub(super) fn at_sync(&mut self, sync: &Synced) -> Option<Spoiled> {
+        let fault = self.sync.as_mut()?;
+        let how = (fault.of)(sync).then_some(fault.how);
+        self.injected += usize::from(how.is_some());
+        how
     }
 
     /// How many of `wanted` bytes fit where `free` are free.

@@ -18,6 +18,21 @@ pub struct Synced {
     pub words: String,
     /// Whether there was anything to make durable.
     pub counts: bool,
+    /// The names that it made durable, where it was one of a directory.
+    pub names: Vec<NameChange>,
+}
+
+/// A name that came or went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameChange {
+    /// The name, in its directory.
+    pub name: String,
+    /// Whether it came, or else went.
+    pub came: bool,
+    /// Whether it went to another directory.
+    pub moved: bool,
+    /// Whether that was done since this disk was made, and not by a process that was killed before.
+    pub here: bool,
 }
 
 /// All of a simulated disk: what is on it, what was done to it and what is to go wrong.
@@ -58,12 +73,15 @@ impl Machine {
 
     /// Does a sync, unless it is to go wrong.
     pub(super) fn sync(&mut self, op: Op, words: String) -> io::Result<()> {
-        self.syncs.push(Synced {
+        let sync = Synced {
             at: self.log.len(),
             words: words.clone(),
             counts: self.now.is_unsynced(&op),
-        });
-        match self.faults.next_sync(&words) {
+            names: self.now.unsynced_names(&op, &self.start),
+        };
+        let spoiled = self.faults.at_sync(&sync);
+        self.syncs.push(sync);
+        match spoiled {
             None => self.change(op, words),
             Some(spoiled) => {
                 let done = self.change(Op::Nothing, words.clone());

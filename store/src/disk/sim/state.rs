@@ -11,6 +11,7 @@ use std::path::{Component, Path};
 use std::sync::Arc;
 
 use super::content::Content;
+use super::machine::NameChange;
 
 /// The number of a file or directory. Never used again.
 pub(super) type Inode = usize;
@@ -294,6 +295,25 @@ impl State {
             }
             _ => false,
         }
+    }
+
+    /// The names that this sync would make durable, on a disk that was in state `start` once.
+    pub(super) fn unsynced_names(&self, op: &Op, start: &State) -> Vec<NameChange> {
+        let Op::SyncDir(dir) = op else {
+            return Vec::new();
+        };
+        let pending = self.pending.iter();
+        let pending = pending.filter(|pending| pending.dir == *dir && !pending.lost);
+        let changes = pending.flat_map(|pending| {
+            let here = pending.serial >= start.next_serial;
+            pending.edits.iter().map(move |(name, inode)| NameChange {
+                name: name.to_string_lossy().into_owned(),
+                came: inode.is_some(),
+                moved: pending.after.is_some(),
+                here,
+            })
+        });
+        changes.collect()
     }
 
     /// How many changes of names pend.

@@ -71,7 +71,8 @@ fn no_sync_of_the_protocol_can_be_left_out() {
         (Spoiled::Late, 1, false, true),
     ] {
         let disk = disk();
-        disk.spoil_sync(how, sync, |_| true);
+        let mut syncs = 0..;
+        disk.spoil_syncs(how, move |_| syncs.next() == Some(sync));
         put(&disk, "a", CONTENT).unwrap();
         assert_eq!(disk.injected(), 1);
         let verdict = judge(&disk);
@@ -79,6 +80,35 @@ fn no_sync_of_the_protocol_can_be_left_out() {
         assert_eq!(verdict.torn > 0, torn, "{verdict:?}");
         assert_eq!(verdict.missing > 0, missing, "{verdict:?}");
     }
+}
+
+#[test]
+fn a_sync_tells_which_names_it_makes_durable() {
+    let disk = disk();
+    put(&disk, "a", CONTENT).unwrap();
+    let told = |disk: &SimDisk| {
+        let sync = disk.syncs().pop().unwrap();
+        let names = sync.names.into_iter();
+        let names = names.map(|change| (change.name, change.came, change.moved, change.here));
+        (sync.counts, names.collect::<Vec<_>>())
+    };
+    assert_eq!(told(&disk), (true, vec![("a".into(), true, false, true)]));
+    disk.sync_dir(Path::new("/packs")).unwrap();
+    assert_eq!(told(&disk), (false, vec![]));
+    disk.remove(Path::new("/packs/a")).unwrap();
+    let killed = disk.killed(disk.changes());
+    killed.sync_dir(Path::new("/packs")).unwrap();
+    assert_eq!(
+        told(&killed),
+        (true, vec![("a".into(), false, false, false)])
+    );
+    // The file came to the stage and left it for another directory.
+    killed.sync_dir(Path::new("/stage")).unwrap();
+    let stage = vec![
+        ("a".into(), true, false, false),
+        ("a".into(), false, true, false),
+    ];
+    assert_eq!(told(&killed), (true, stage));
 }
 
 #[test]
