@@ -75,6 +75,8 @@ pub const PRUNE_ROUNDS: usize = 8;
 pub const PRUNE_TRIES: usize = 50;
 /// How long a prune that sets nothing aside leaves alone what another one did.
 pub const ASIDE_GRACE: Duration = Duration::from_secs(14 * 86_400);
+/// How old a draft of a small file of state is that nobody will ever finish: writing one takes moments.
+pub const DRAFT_AGE: Duration = Duration::from_secs(86_400);
 /// Bytes that a read decodes at a time: one window is written while the next is decoded.
 pub const READ_WINDOW: usize = 8 << 20;
 /// Most chunks in such a window, however short they are.

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::disk::{self, Entry};
 use crate::error::{Error, Result};
 use crate::id::PackId;
+use crate::limits::DRAFT_AGE;
 use crate::pack;
 use crate::roots;
 use crate::store::{DAMAGED, DIRECTORIES, INDEX_LOCK, NEW_TABLE, PRUNE_LOCK};
@@ -48,8 +50,7 @@ impl Exam<'_> {
                 "index" => in_index(&entries, each),
                 "stage" => self.in_stage(&entries, each),
                 DAMAGED => in_damaged(&entries, each),
-                // What else is in `state/` is of those who use the store.
-                _ => {}
+                _ => self.in_state(dir.into(), &entries, each),
             }
         }
         for (new, lock) in TEMPORARIES {
@@ -140,6 +141,31 @@ impl Exam<'_> {
         let path = self.packs.path(id);
         let file = self.disk.open(&path).ok()?;
         pack::stage_of(file.as_ref(), &path).ok()
+    }
+
+    /// What is in `state/` and the directories in it is of those who use the store; but what they were
+    /// killed at nobody finishes: they write `NAME.<16 digits>` and rename that.
+    fn in_state(&self, dir: PathBuf, entries: &[Entry], each: Each<'_>) {
+        for entry in entries {
+            let path = dir.join(&entry.name);
+            if entry.is_dir && dir == Path::new("state") {
+                let inside = self.list(&path.to_string_lossy(), each);
+                self.in_state(path, &inside, each);
+                continue;
+            }
+            let name = entry.name.to_str().and_then(|name| name.rsplit_once('.'));
+            let is_draft =
+                !entry.is_dir && name.is_some_and(|(of, end)| !of.is_empty() && is_stage(end));
+            if is_draft && self.is_old(&path) {
+                each(Finding::unused(Object::File(path), Remedy::Delete));
+            }
+        }
+    }
+
+    fn is_old(&self, path: &Path) -> bool {
+        let written = self.disk.modified(&self.root.join(path)).ok();
+        let age = written.and_then(|written| SystemTime::now().duration_since(written).ok());
+        age.is_some_and(|age| age >= DRAFT_AGE)
     }
 
     fn in_stage(&self, entries: &[Entry], each: Each<'_>) {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use crate::disk::{Disk, OsDisk};
 use crate::id::PackId;
@@ -79,4 +80,37 @@ fn a_pack_that_is_dropped_meanwhile_is_not_missed() {
     let (store, packs) = store(dir.path(), 80);
     let dropper = Dropper(&store, packs[79], std::sync::Once::new());
     assert_eq!(found(&store, &dropper), []);
+}
+
+/// Of one who was killed while he wrote a file of state.
+#[test]
+fn a_draft_that_nobody_finishes_is_a_leftover_and_goes_with_a_repair() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (store, _) = store(dir.path(), 1);
+    let state = store.root().join("state");
+    std::fs::create_dir(state.join("users")).expect("makes it");
+    let draft = "0123456789abcdef";
+    let old = ["ledger", "users/one"].map(|name| format!("{name}.{draft}"));
+    let young = "seen.fedcba9876543210";
+    let others = ["ledger", "ledger.0123", "seen.lock", "users/one"];
+    let age = |days: u64| SystemTime::now() - Duration::from_secs(days * 86_400);
+    let names = old.iter().map(|name| (name.as_str(), age(2)));
+    let names = names.chain(others.map(|name| (name, age(2))));
+    for (name, written) in names.chain([(young, age(0))]) {
+        let file = std::fs::File::create(state.join(name)).expect("creates");
+        file.set_modified(written).expect("sets its time");
+    }
+    let left = old.each_ref().map(|name| Path::new("state").join(name));
+    let unused = left
+        .each_ref()
+        .map(|path| Finding::unused(Object::File(path.clone()), Remedy::Delete));
+    assert_eq!(found(&store, &()), unused);
+    let disk = Arc::new(OsDisk);
+    let plan = crate::repair::plan(disk, store.root(), Depth::Quick, None, &()).expect("plans");
+    let repaired = plan.run(&()).expect("runs").expect("alone");
+    assert!(repaired.failed.is_empty(), "{repaired:?}");
+    assert_eq!(found(&store, &()), []);
+    for name in others.into_iter().chain([young]) {
+        assert!(state.join(name).exists(), "{name}");
+    }
 }
