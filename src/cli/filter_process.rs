@@ -7,7 +7,7 @@ use lob_store::{LobInfo, Progress};
 use super::{Outcome, remedy};
 use crate::git::filter::{self, Failure as Because};
 use crate::git::pipes;
-use crate::sync::convert::{Converter, Paths, Summary, Surroundings, said};
+use crate::sync::convert::{Converter, Paths, Summary, Surroundings, Unkept, said};
 use crate::sync::{self, Local, fetch};
 use crate::ui::{Exit, Failure, Ui, escape};
 
@@ -49,6 +49,12 @@ pub(super) fn here() -> Result<Local, Failure> {
 
 /// Content that git holds pointers to could not be made visible.
 pub(super) fn unpublished(error: &Because) -> Failure {
+    if let Some(unkept) = error.downcast_ref::<Unkept>() {
+        let files = listed(&unkept.paths);
+        return Failure::new(said(error.as_ref()))
+            .because(format!("the content of {files} is not safe on disk"))
+            .hint("the disk failed: see to it, then run `git add --renormalize` on these files");
+    }
     Failure::new(said(error.as_ref()))
         .because("what was added could not be written to the store")
         .hint("it is kept in .git/lob/stage; make room there if the disk is full, then run `lob doctor`")

@@ -61,7 +61,10 @@ pub struct Converter<'a> {
     local: &'a Local,
     around: &'a dyn Surroundings,
     writer: Option<Writer<'a>>,
-    /// Set while content goes into a writer: a panic in between takes the writer away.
+    /// Files whose pointers git has and whose content only that writer has.
+    promised: Paths,
+    unkept: Option<Unkept>,
+    /// Set while content goes into the writer, which after a panic in between is of no more use.
     interrupted: bool,
     rules: Option<Rules>,
     /// Whether nobody looks at the work tree between a checkout and the end of its git.
@@ -130,6 +133,22 @@ impl Paths {
             self.first.push(path.to_vec());
         }
     }
+
+    fn merge(&mut self, other: Paths) {
+        self.count += other.count;
+        let room = PATHS_MAX.saturating_sub(self.first.len());
+        self.first.extend(other.first.into_iter().take(room));
+    }
+}
+
+/// Git has pointers to content that could not be made durable.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub struct Unkept {
+    /// The files.
+    pub paths: Paths,
+    #[source]
+    why: lob_store::Error,
 }
 
 impl Summary {
@@ -173,6 +192,8 @@ impl<'a> Converter<'a> {
             local,
             around,
             writer: None,
+            promised: Paths::default(),
+            unkept: None,
             interrupted: false,
             rules: None,
             undisturbed: None,
@@ -194,16 +215,17 @@ impl<'a> Converter<'a> {
     ///
     /// # Errors
     /// When cleaned content could not be published. It is in the stage then, where the next run
-    /// finds it.
+    /// finds it. [`Unkept`] where it may not last there.
     pub fn finish(mut self) -> Result<Summary, Failure> {
         let finished = match self.recover() {
             Ok(()) => {
                 let (writer, fresh) = (self.writer.take(), &mut self.fresh);
                 // Both wait for the disk.
-                std::thread::scope(|scope| {
+                let kept = std::thread::scope(|scope| {
                     scope.spawn(|| fresh.pack());
-                    writer.map_or(Ok(()), |writer| Ok(writer.finish()?))
-                })
+                    writer.map_or(Ok(()), Writer::keep)
+                });
+                self.note_kept(kept).map_err(Failure::from)
             }
             Err(error) => Err(error),
         };
@@ -212,6 +234,9 @@ impl<'a> Converter<'a> {
             turn.end();
         }
         self.remember();
+        if let Some(unkept) = self.unkept.take() {
+            return Err(unkept.into());
+        }
         finished?;
         Ok(self.summary)
     }
@@ -225,10 +250,11 @@ impl<'a> Converter<'a> {
         self.finish()
     }
 
-    /// Takes in what the writer had acknowledged that a panic took away: it is whole in its stage,
-    /// which is read when the store is opened.
+    /// Takes in what the writer had acknowledged that a panic left in an unknown state: it is whole in
+    /// its stage, which is read when the store is opened.
     fn recover(&mut self) -> Result<(), Failure> {
         if self.interrupted {
+            let _ = self.end_writer();
             let _ = Store::open(Arc::new(OsDisk), &self.local.repo().lob_dir())?;
             self.interrupted = false;
         }
@@ -245,32 +271,47 @@ impl<'a> Converter<'a> {
         self.recover()?;
         if let Some(writer) = self.writer.as_mut().filter(|writer| writer.is_pending()) {
             writer.publish()?;
+            self.promised = Paths::default();
         }
         self.store()
+    }
+
+    /// Keeps what the writer has, and does without it from now on.
+    fn end_writer(&mut self) -> Result<(), lob_store::Error> {
+        let kept = self.writer.take().map_or(Ok(()), Writer::keep);
+        self.note_kept(kept)
+    }
+
+    fn note_kept(&mut self, kept: Result<(), lob_store::Error>) -> Result<(), lob_store::Error> {
+        let promised = std::mem::take(&mut self.promised);
+        match kept {
+            Err(why @ lob_store::Error::Unkept(_)) if promised.count > 0 => {
+                let paths = Paths::default();
+                let unkept = self.unkept.get_or_insert(Unkept { paths, why });
+                unkept.paths.merge(promised);
+                Ok(())
+            }
+            kept => kept,
+        }
     }
 
     /// Keeps content.
     fn keep(&mut self, content: &mut (dyn Read + Send)) -> Result<Added, Failure> {
         self.recover()?;
-        let mut writer = match self.writer.take() {
+        let writer = match self.writer.take() {
             Some(writer) => writer,
             None => self.store()?.writer()?,
         };
+        let writer = self.writer.insert(writer);
         self.interrupted = true;
-        let added = add(&mut writer, content);
+        let added = add(writer, content);
         self.interrupted = false;
-        match added {
-            Ok(added) => {
-                self.writer = Some(writer);
-                Ok(added)
-            }
-            Err(error) => {
-                // It is not to be trusted with more than what it has. Where that can't be published
-                // it is in the stage, and the failure to say so is this one.
-                let _ = writer.finish();
-                Err(error.into())
-            }
-        }
+        added.map_err(|error| {
+            // It is not to be trusted with more than what it has. Where that can't be published it is
+            // in the stage, and the failure to say so is this one.
+            let _ = self.end_writer();
+            error.into()
+        })
     }
 
     /// Saves scans the questions about many files that git has stored or checked out.
@@ -295,7 +336,11 @@ impl<'a> Converter<'a> {
         }
     }
 
-    fn clean_file(&mut self, content: &mut (dyn Read + Send)) -> Result<Vec<u8>, Failure> {
+    fn clean_file(
+        &mut self,
+        path: &[u8],
+        content: &mut (dyn Read + Send),
+    ) -> Result<Vec<u8>, Failure> {
         let head = beginning(content)?;
         // An empty file is its own pointer, and what is a pointer already stays one.
         if head.is_empty() || Pointer::parse(&head).is_some() {
@@ -307,6 +352,7 @@ impl<'a> Converter<'a> {
             size,
             new_bytes,
         } = self.keep(&mut content)?;
+        self.promised.add(path);
         let pointer = Pointer::Lob { id, size };
         if new_bytes > 0 {
             self.fresh.add(pointer);
@@ -338,8 +384,8 @@ impl Handler for Converter<'_> {
             .is_ok_and(|version| version.require(Feature::Delay).is_ok())
     }
 
-    fn clean(&mut self, _: &[u8], content: &mut (dyn Read + Send)) -> Result<Vec<u8>, Failure> {
-        self.clean_file(content)
+    fn clean(&mut self, path: &[u8], content: &mut (dyn Read + Send)) -> Result<Vec<u8>, Failure> {
+        self.clean_file(path, content)
     }
 
     fn smudge(

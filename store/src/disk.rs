@@ -8,6 +8,7 @@ mod lock;
 mod map;
 mod os;
 mod publish;
+mod refused;
 mod sim;
 
 use std::ffi::OsString;
@@ -20,6 +21,7 @@ pub use lock::Lock;
 pub use map::Map;
 pub use os::OsDisk;
 pub use publish::{publish, publish_all};
+pub(crate) use refused::{Noting, Refused};
 pub use sim::{Crash, NameChange, Ops, SimDisk, Spoiled, Synced};
 
 /// One entry of a directory.

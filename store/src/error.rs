@@ -96,6 +96,9 @@ pub enum Error {
         "an earlier write to the store failed; what it had added is taken in when the store is opened again"
     )]
     WriterFailed,
+    /// What was acknowledged could not be made durable.
+    #[error("what was added may not outlast a loss of power: {0}")]
+    Unkept(#[source] Box<Error>),
     /// Others wrote all the time.
     #[error("other commands write to the store all the time; run this again when they have ended")]
     Busy,

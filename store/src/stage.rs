@@ -6,6 +6,7 @@
 
 mod packing;
 mod reliance;
+mod rescue;
 mod salvage;
 mod sealing;
 mod small;
@@ -83,6 +84,8 @@ pub struct Writer<'s> {
     chunks: HashMap<ChunkId, Pending>,
     /// Lobs that are not visible yet.
     lobs: HashSet<LobId>,
+    /// The last of them, until it is acknowledged.
+    naming: Option<LobId>,
     small: Small,
     received: Vec<Frame>,
     received_bytes: usize,
@@ -115,6 +118,7 @@ impl<'s> Writer<'s> {
             moving: false,
             chunks: HashMap::new(),
             lobs: HashSet::new(),
+            naming: None,
             small: Small::default(),
             received: Vec::new(),
             received_bytes: 0,
@@ -154,6 +158,8 @@ impl<'s> Writer<'s> {
         if self.failed {
             return Err(Error::WriterFailed);
         }
+        // Also after a panic.
+        self.failed = true;
         let result = self.begin().and_then(|()| work(self));
         self.failed = matches!(&result, Err(e) if !is_harmless(e));
         result
@@ -452,8 +458,13 @@ impl<'s> Writer<'s> {
             self.join_sealing(SEALING_MAX)?;
         }
         self.pack()?.manifest(manifest)?;
-        let _ = self.lobs.insert(manifest.id);
+        self.name_lob(manifest.id);
         self.seal_if_full()
+    }
+
+    fn name_lob(&mut self, id: LobId) {
+        self.naming = Some(id);
+        let _ = self.lobs.insert(id);
     }
 
     /// Stores the bytes of a manifest segment as a chunk in a frame of its own.

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use crate::disk::{self, Disk};
+use crate::disk::{self, Disk, Noting, Refused};
 use crate::epoch::epoch;
 use crate::error::{Error, Result};
 use crate::id::{ChunkId, Epoch, LobId, PackId, StoreId};
@@ -57,6 +57,7 @@ pub struct Store {
     recent: Recent,
     view: RwLock<Arc<View>>,
     durable: Mutex<Durable>,
+    refused: Refused,
     /// Whether nothing may be written that nobody asked for.
     is_examined: bool,
 }
@@ -100,6 +101,8 @@ impl Store {
 
     /// Opens the store in `root` to look at it as it is: reading changes nothing.
     pub(crate) fn examined(disk: Arc<dyn Disk>, root: &Path, id: StoreId) -> Result<Store> {
+        let refused = Refused::default();
+        let disk: Arc<dyn Disk> = Arc::new(Noting::new(disk, refused.clone()));
         let packs = Packs::new(disk.clone(), root.join("packs"));
         let view = View::load(disk.as_ref(), root, &packs, Ranges::new())?;
         Ok(Store {
@@ -110,6 +113,7 @@ impl Store {
             recent: Recent::default(),
             view: RwLock::new(Arc::new(view)),
             durable: Mutex::default(),
+            refused,
             is_examined: true,
         })
     }
@@ -144,6 +148,11 @@ impl Store {
 
     pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
         &self.disk
+    }
+
+    /// What of it this process could not sync.
+    pub(crate) fn refused(&self) -> &Refused {
+        &self.refused
     }
 
     pub(crate) fn packs(&self) -> &Packs {

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{pair, says};
-use crate::support::{World, mounting, noise, pointer};
+use crate::support::{World, mounting, noise, pointer, run};
 
 #[test]
 fn an_add_that_does_not_fit_says_so_and_works_when_there_is_room() {
@@ -97,6 +97,47 @@ fn a_push_to_a_full_disk_moves_no_ref_and_works_when_there_is_room() {
     assert_eq!(fs::read(world.path().join("refs")).unwrap(), b"");
     assert_eq!(world.repo("clone").read("a.bin"), noise(1, 3_000_000));
     assert!(origin.path().join("refs/heads/main").exists());
+}
+
+/// P2: git has pointers by then, and the system will not say that their content is on the disk.
+#[test]
+fn p2_what_cannot_be_synced_is_named_and_can_be_added_again() {
+    let world = World::new();
+    let repo = world.init("repo");
+    repo.track(&["*.bin"]);
+    for (n, name) in (1..).zip(["first.bin", "a.bin", "b.bin"]) {
+        repo.write(name, noise(n, 300_000));
+    }
+    repo.git(&["add", "first.bin"]);
+    let traced = |words: &str| {
+        let script = format!("strace -f -qq -o calls -e trace=fsync,fdatasync {words}");
+        run(repo.command("sh").args(["-c", &script]), b"")
+    };
+    if !traced("true").success {
+        eprintln!("nothing can be traced here: skipped");
+        return;
+    }
+    let ran = traced("-e inject=fsync,fdatasync:error=EIO git add a.bin b.bin");
+    assert!(String::from_utf8_lossy(&repo.read("calls")).contains("(INJECTED)"));
+    says(
+        &ran.stderr,
+        &[
+            "lob: error: the content of ",
+            " files (a.bin, b.bin",
+            " is not safe on disk",
+            "Input/output error",
+            "hint: the disk failed: see to it, then run `git add --renormalize` on these files",
+        ],
+    );
+    repo.git(&["add", "--renormalize", "a.bin", "b.bin"]);
+    repo.git(&["commit", "-qm", "All"]);
+    repo.lob(&["fsck", "--deep"]);
+    repo.command("rm")
+        .args(["a.bin", "b.bin"])
+        .status()
+        .unwrap();
+    repo.git(&["checkout", "-q", "."]);
+    assert_eq!(repo.read("b.bin"), noise(3, 300_000));
 }
 
 /// P12: a work tree without room keeps its pointers.

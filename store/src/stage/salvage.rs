@@ -212,7 +212,7 @@ fn bring_back(store: &Store, look: impl FnOnce(&mut Lost<'_>) -> Result<()>) -> 
 /// Adds what is whole in a dead stage to the store: every chunk that hashes to its id, and every
 /// lob of which all chunks are there. [`Error::Later`] when there is more that only a later lob can
 /// make sense of. Leaves nothing new where it fails.
-fn salvage(store: &Store, dir: &Path) -> Result<()> {
+pub(super) fn salvage(store: &Store, dir: &Path) -> Result<()> {
     store.settle()?;
     adopt_moved(store, dir)?;
     let mut writer = Writer::new(store);

@@ -97,6 +97,7 @@ impl Writer<'_> {
                 }
             };
             writer.flush()?;
+            writer.naming = None;
             Ok(added)
         })?;
         progress.bytes(if added.size <= SMALL_LOB as u64 {
@@ -140,7 +141,7 @@ impl Writer<'_> {
         }
         let (manifest, _) = builder.finish(id);
         self.journal()?.manifest(&manifest)?;
-        let _ = self.lobs.insert(id);
+        self.name_lob(id);
         self.small.batch.manifests.push(manifest);
         if self.small.batch.is_full() {
             self.pack_batch()?;
