@@ -86,6 +86,8 @@ pub struct Writer<'s> {
     lobs: HashSet<LobId>,
     /// The last of them, until it is acknowledged.
     naming: Option<LobId>,
+    /// Whether something is lost that was handed to a thread.
+    has_lost: bool,
     small: Small,
     received: Vec<Frame>,
     received_bytes: usize,
@@ -119,6 +121,7 @@ impl<'s> Writer<'s> {
             chunks: HashMap::new(),
             lobs: HashSet::new(),
             naming: None,
+            has_lost: false,
             small: Small::default(),
             received: Vec::new(),
             received_bytes: 0,
@@ -161,7 +164,7 @@ impl<'s> Writer<'s> {
         // Also after a panic.
         self.failed = true;
         let result = self.begin().and_then(|()| work(self));
-        self.failed = matches!(&result, Err(e) if !is_harmless(e));
+        self.failed = self.has_lost || matches!(&result, Err(e) if !is_harmless(e));
         result
     }
 

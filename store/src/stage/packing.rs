@@ -65,10 +65,7 @@ impl Writer<'_> {
         let Some(packing) = self.small.packing.take() else {
             return Ok(());
         };
-        let packed = packing
-            .job
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let packed = self.outcome(packing.job)?;
         self.pack = Some(packed.pack);
         let pack = self.serial;
         for (id, len) in packing.chunks {

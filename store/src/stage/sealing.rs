@@ -1,5 +1,7 @@
 //! Closing packs in the background, and making them visible.
 
+use std::thread::JoinHandle;
+
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::id::PackId;
@@ -41,12 +43,19 @@ impl Writer<'_> {
             let Some(sealing) = self.sealing.pop_front() else {
                 break;
             };
-            let sealed = sealing
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            let sealed = self.outcome(sealing)?;
             self.sealed.push(sealed);
         }
         Ok(())
+    }
+
+    /// What a thread did with what was handed to it. After an error, of whatever kind, that is lost to
+    /// this writer, which still counts on it.
+    pub(super) fn outcome<T>(&mut self, job: JoinHandle<Result<T>>) -> Result<T> {
+        let done = job.join();
+        let done = done.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        self.has_lost |= done.is_err();
+        done
     }
 
     pub(super) fn seal_and_publish(&mut self) -> Result<()> {
@@ -148,5 +157,43 @@ impl Writer<'_> {
         }
         self.moved.extend(sealed.iter().map(|s| (s.id, s.len)));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::chunk::tests::noise;
+    use crate::disk::SimDisk;
+    use crate::store::Store;
+
+    /// Other errors of these kinds leave a writer with all that it counts on.
+    #[test]
+    fn a_writer_whose_thread_failed_does_no_more_whatever_the_error() {
+        let disk = Arc::new(SimDisk::new());
+        let store = Store::create(disk, Path::new("/store")).expect("a store");
+        for error in [
+            Error::damaged("a pack", "on its way"),
+            Error::OverLimit {
+                what: "a pack".into(),
+                limit: 1,
+            },
+        ] {
+            let mut writer = store.writer().expect("a writer");
+            writer.set_pack_soft(1);
+            writer.sealing.push_back(std::thread::spawn(|| Err(error)));
+            let mut failed = false;
+            for n in 0..6 {
+                let content = noise(n, 2_000_000);
+                let added = writer.add(&mut content.as_slice(), &());
+                assert!(!failed || added.is_err(), "it goes on");
+                failed |= added.is_err();
+            }
+            assert!(failed, "nobody asked for the outcome");
+            assert!(matches!(writer.publish(), Err(Error::WriterFailed)));
+        }
     }
 }
