@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use lob_store::LobId;
 use serde_json::Value;
 
-use crate::support::{Repo, World, noise, run};
+use crate::support::{Repo, World, mounting, noise, run};
 
 /// Some content of its own for each name.
 fn content(name: &str) -> Vec<u8> {
@@ -324,4 +324,44 @@ fn what_was_just_stored_is_young_and_the_reasons_are_told() {
     assert!(done.contains("pruned 2 lobs, 80.0 kB"), "{done}");
     let nothing = work.try_lob(&["prune", "--grace", "0"]).ok_stderr();
     assert!(nothing.contains("nothing to prune"), "{nothing}");
+}
+
+/// What is dead as a whole goes where there is no room at all, and makes room for what has to be moved.
+#[test]
+fn a_full_disk_gets_room_again() {
+    let world = World::new();
+    let (_, work) = world.pair();
+    work.track(&["*.bin"]);
+    work.write("a.bin", noise(1, 900_000));
+    commit(&work, "One pack", 100);
+    work.write("c.bin", noise(3, 400_000));
+    work.write("d.bin", noise(4, 400_000));
+    commit(&work, "Another", 100);
+    for name in ["a.bin", "c.bin"] {
+        work.write(name, "now small");
+    }
+    commit(&work, "Less", 90);
+    work.write("new.bin", "new");
+    commit(&work, "New", 1);
+    push(&work);
+    let script = "
+        mv .git/lob ../kept && mkdir .git/lob
+        mount -t tmpfs -o size=4m none .git/lob && cp -a ../kept/. .git/lob
+        ! cat /dev/zero >.git/lob/state/filler 2>/dev/null
+        df --output=avail .git/lob | tail -1 >../before
+        lob prune --grace 0
+        df --output=avail .git/lob | tail -1 >../after
+        rm .git/lob/state/filler
+        rm d.bin && git checkout -q . && lob fsck --deep";
+    let Some(done) = mounting(&work, script) else {
+        return;
+    };
+    done.ok();
+    let kib = |name: &str| {
+        let text = fs::read_to_string(world.path().join(name)).unwrap();
+        text.trim().parse::<u64>().unwrap()
+    };
+    assert_eq!(kib("before"), 0);
+    assert!(kib("after") > 1200, "{} KiB", kib("after"));
+    assert_eq!(work.read("d.bin"), noise(4, 400_000));
 }

@@ -72,13 +72,20 @@ pub fn bare(error: io::Error) -> io::Error {
 /// Whether an error of reading says that the content of a file cannot be had, as a bad sector or a
 /// lost name do; and not that this process may not or cannot read it now.
 pub fn is_lost(error: &io::Error) -> bool {
-    use io::ErrorKind::{Interrupted, OutOfMemory, PermissionDenied, TimedOut, WouldBlock};
+    use io::ErrorKind::{
+        Interrupted, OutOfMemory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
+        TimedOut, WouldBlock,
+    };
     let now = [
         Interrupted,
         OutOfMemory,
         PermissionDenied,
         TimedOut,
         WouldBlock,
+        // Of writing what was read.
+        StorageFull,
+        QuotaExceeded,
+        ReadOnlyFilesystem,
     ];
     !now.contains(&error.kind()) && !lacks_handles(error)
 }

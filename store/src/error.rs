@@ -117,6 +117,12 @@ impl Error {
         }
     }
 
+    /// Whether there is no room left on the disk.
+    pub fn is_full(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Error::Io { source, .. } if matches!(source.kind(), QuotaExceeded | StorageFull))
+    }
+
     /// What the user can do about it, where the message does not say.
     pub fn hint(&self) -> Option<String> {
         Some(match self {

@@ -15,9 +15,13 @@
 //! - What must not go at once is set aside: it is dropped, and its files stay for a time in which it
 //!   comes back where somebody asks for it (`aside.rs`).
 //! - What is in several packs is counted once, and the copy that counts is read before another goes.
+//!
+//! A full disk is where a prune is needed most: what is dead as a whole goes first, and needs no room
+//! that is not there (`cramped.rs`). What that gives is room for the rest.
 
 pub(crate) mod aside;
 mod bits;
+mod cramped;
 mod marks;
 mod plan;
 mod step;
@@ -26,7 +30,6 @@ mod sweep;
 use std::time::{Duration, SystemTime};
 
 use crate::disk::Lock;
-use crate::epoch;
 use crate::error::{Error, Result};
 use crate::id::LobId;
 use crate::limits::PRUNE_STEP;
@@ -91,9 +94,11 @@ impl Store {
         let Some(only) = only else {
             return Ok(None);
         };
+        // What goes makes room for what is moved next.
+        let step = self.free_space()?.map_or(PRUNE_STEP, |free| free / 2);
         Ok(Some(Prune {
             marks: Marks::new(self, young)?,
-            step: PRUNE_STEP,
+            step: PRUNE_STEP.min(step),
             grace: None,
             _only: only,
         }))
@@ -199,18 +204,28 @@ impl PrunePlan<'_> {
     /// the next prune goes on.
     ///
     /// # Errors
-    /// [`Error::Busy`] where others wrote so much that it never got its turn.
+    /// [`Error::Busy`] where others wrote so much that it never got its turn. That there is no room to
+    /// move what stays comes after all that could be done without.
     pub fn run(mut self, progress: &dyn Progress) -> Result<Swept> {
         let store = self.marks.store;
         let mut swept = sweep(store, self.grace)?;
-        if plan::loses(&self.marks, &self.batches) {
-            epoch::begin(store.disk().as_ref(), store.root())?;
+        let batches = std::mem::take(&mut self.batches);
+        if plan::loses(&self.marks, &batches) {
+            cramped::begin_epoch(&mut self.marks)?;
         }
-        for batch in &self.batches {
+        let mut no_room = None;
+        for batch in &batches {
             if self.grace.is_some() {
                 Aside::put(store, batch.iter().map(|p| self.marks.packs[*p].id))?;
             }
-            step::carry_out(&mut self.marks, batch, progress)?;
+            match cramped::carry_out(&mut self.marks, batch, progress) {
+                Err(error) if error.is_full() => {
+                    batch.iter().try_for_each(|p| self.marks.stay(*p))?;
+                    no_room = Some(error);
+                    continue;
+                }
+                done => done?,
+            }
             let more = sweep(store, self.grace)?;
             swept = Swept {
                 bytes: swept.bytes + more.bytes,
@@ -218,6 +233,9 @@ impl PrunePlan<'_> {
             };
         }
         swept.unreadable = self.marks.unreadable;
-        Ok(swept)
+        if no_room.is_some() {
+            cramped::put_tables_back(&self.marks);
+        }
+        no_room.map_or(Ok(swept), Err)
     }
 }

@@ -381,10 +381,11 @@ impl<'s> Writer<'s> {
         }
     }
 
-    /// Removes the stage with all that was not published.
+    /// Removes the stage with all that was not published, unless packs have left it that no root names:
+    /// whoever takes the stage over gives them one.
     pub(crate) fn discard(mut self) -> Result<()> {
         self.stop();
-        match self.stage.take() {
+        match self.stage.take().filter(|_| self.moved.is_empty()) {
             Some(stage) => salvage::remove(self.store, &stage.dir, &stage.lock_path),
             None => Ok(()),
         }

@@ -196,7 +196,7 @@ impl Store {
     }
 
     /// Loads the view anew, from now on without these runs of the index if they do not hold.
-    fn reload(&self, distrusted: &Ranges) -> Result<()> {
+    pub(crate) fn reload(&self, distrusted: &Ranges) -> Result<()> {
         loop {
             let distrusted = &self.view().distrusted | distrusted;
             let new = View::load(self.disk.as_ref(), &self.root, &self.packs, distrusted)?;

@@ -107,6 +107,13 @@ impl Packs {
         Ok(())
     }
 
+    /// Closes a pack and its table: a file that is removed takes up room for as long as it is open.
+    pub(crate) fn close(&self, id: &PackId) {
+        let (tables, files) = (self.tables.lock(), self.files.lock());
+        let _ = tables.unwrap_or_else(PoisonError::into_inner).remove(id);
+        let _ = files.unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
     /// The open file of a pack.
     pub(crate) fn file(&self, id: &PackId) -> Result<Arc<dyn DiskFile>> {
         cached(&self.files, id, OPEN_PACKS_MAX, || {

@@ -14,7 +14,7 @@ use crate::limits::PRUNE_TABLES;
 use crate::pack::Table;
 use crate::reach::Reach;
 use crate::store::Store;
-use crate::view::{Place, View, is_absent};
+use crate::view::{Place, Ranges, View, is_absent};
 
 use super::bits::Bits;
 
@@ -120,6 +120,14 @@ impl<'s> Marks<'s> {
             self.stay(p)?;
         }
         Ok(new || !touched.is_empty())
+    }
+
+    /// Looks anew, without any of the tables that it has open.
+    pub(super) fn close_tables(&mut self) -> Result<()> {
+        self.store.reload(&Ranges::new())?;
+        self.view = trusted_view(self.store)?;
+        self.recent.take();
+        Ok(())
     }
 
     /// Packs that somebody has come to rely on since their times were read.

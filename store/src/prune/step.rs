@@ -30,6 +30,23 @@ pub(super) fn carry_out(
     progress: &dyn Progress,
 ) -> Result<()> {
     let mut writer = marks.store.writer()?;
+    let done = take_out(marks, batch, &mut writer, progress);
+    match done {
+        Ok(()) | Err(Error::Interrupted | Error::Busy) => writer.finish().and(done),
+        // What was moved is where it was as well, and takes up room.
+        Err(_) => {
+            let _ = writer.discard();
+            done
+        }
+    }
+}
+
+fn take_out(
+    marks: &mut Marks<'_>,
+    batch: &[usize],
+    writer: &mut Writer<'_>,
+    progress: &dyn Progress,
+) -> Result<()> {
     let mut moved: BTreeMap<usize, Moved> = BTreeMap::new();
     for _ in 0..PRUNE_TRIES {
         let _ = marks.update()?;
@@ -41,16 +58,15 @@ pub(super) fn carry_out(
         let mut whole = true;
         for &p in &going {
             if progress.cancelled() {
-                writer.finish()?;
                 return Err(Error::Interrupted);
             }
             let moved = moved.entry(p).or_insert_with(|| Moved {
                 chunks: Bits::none(marks.packs[p].chunks.len()),
                 lobs: Bits::none(marks.packs[p].lobs.len()),
             });
-            match move_out(marks, p, moved, &mut writer, progress) {
+            match move_out(marks, p, moved, writer, progress) {
                 // What is damaged and needed stays where it is, with all that is beside it.
-                Err(error) if is_absent(&error) => {
+                Err(error) if is_absent(&error) && !writer.has_failed() => {
                     marks.stay(p)?;
                     marks.unreadable += 1;
                     whole = false;
@@ -68,10 +84,9 @@ pub(super) fn carry_out(
         let mut agree = |news: crate::roots::News| Ok(!news.any && marks.touched()?.is_empty());
         if ids.is_empty() || writer.publish_in_place_of(ids, &cursor, &mut agree)? {
             going.iter().for_each(|p| marks.packs[*p].gone = true);
-            return writer.finish();
+            return Ok(());
         }
     }
-    writer.finish()?;
     Err(Error::Busy)
 }
 

@@ -79,6 +79,8 @@ pub(crate) fn sweep(store: &Store, grace: Option<Duration>) -> Result<Swept> {
     for path in files.iter().flatten() {
         disk.remove(path).map_err(Error::at(path))?;
     }
+    let gone = dropped.iter().filter(|(id, _)| !names.contains(*id));
+    gone.for_each(|(id, _)| packs.close(id));
     aside.settle(store, &names, false)?;
     swept.bytes = bytes;
     Ok(swept)

@@ -221,18 +221,13 @@ pub(super) fn salvage(store: &Store, dir: &Path) -> Result<()> {
         Err(e) => {
             let _ = writer.discard();
             // Chunks without a lob were promised to nobody, and take up the room that is missing.
-            if is_full(&e) && !names_lobs(store, dir)? {
+            if e.is_full() && !names_lobs(store, dir)? {
                 Ok(())
             } else {
                 Err(e)
             }
         }
     }
-}
-
-fn is_full(error: &Error) -> bool {
-    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-    matches!(error, Error::Io { source, .. } if matches!(source.kind(), QuotaExceeded | StorageFull))
 }
 
 /// Whether a lob was acknowledged whose content may be in this stage alone.

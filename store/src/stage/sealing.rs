@@ -58,6 +58,11 @@ impl Writer<'_> {
         done
     }
 
+    /// Whether it does no more: the errors of its calls were not all of what was added.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
     pub(super) fn seal_and_publish(&mut self) -> Result<()> {
         self.seal()?;
         self.join_sealing(0)?;
