@@ -47,10 +47,10 @@ use std::sync::Arc;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use lob_store::Store;
-use lob_store::disk::OsDisk;
 
 use crate::git::Repo;
 use crate::git::index_file::guard_with;
+use crate::sync::Home;
 use crate::ui::{Exit, Explain, Failure, Options, Ui};
 
 /// How a verb ends.
@@ -233,12 +233,8 @@ fn run(cli: Cli, ui: &Ui) -> Outcome {
 }
 
 /// The store of this repository; `None` where there is none yet, as looking must not make one.
-fn store_of(repo: &Repo) -> lob_store::Result<Option<Store>> {
-    let dir = repo.lob_dir();
-    if !dir.exists() {
-        return Ok(None);
-    }
-    Store::open(Arc::new(OsDisk), &dir).map(Some)
+fn store_of(repo: &Repo) -> crate::sync::Result<Option<Store>> {
+    Home::of(repo)?.look()
 }
 
 fn report_bug(info: &panic::PanicHookInfo<'_>) {

@@ -237,6 +237,21 @@ fn p7_a_store_knows_all_who_have_pushed_to_it() {
     assert!(holds(&store, "a") && !holds(&store, "b"));
 }
 
+/// Git goes on from a broken repository to one around it, whose refs say nothing.
+#[test]
+fn p7_a_repository_around_a_broken_one_is_not_asked_in_its_place() {
+    let (world, [(_, a), (b_origin, _)], store) = two();
+    world.init(".");
+    fs::remove_file(b_origin.path().join("HEAD")).unwrap();
+    let gc = ["gc", "--remote", "origin", "--grace", "0"];
+    let said = a.try_lob(&gc).fails(1);
+    assert!(
+        said.contains("b.git: there is no git repository any more"),
+        "{said}"
+    );
+    assert!(holds(&store, "b"));
+}
+
 #[test]
 fn p7_an_unusual_share_is_not_taken_without_force() {
     let (_world, origin, work) = world();

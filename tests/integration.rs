@@ -20,6 +20,7 @@ mod promises;
 mod prune;
 mod repair;
 mod setup;
+mod shared;
 mod store;
 mod support;
 mod sync;

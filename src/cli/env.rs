@@ -9,6 +9,8 @@ use crate::git::settings::{KEYS, Key};
 use crate::git::version::Version;
 use crate::git::{Config, Git, GitError, Repo};
 use crate::remote::url;
+use crate::sync::Home;
+use crate::sync::users::{Use, Users};
 use crate::ui::bytes::Size;
 use crate::ui::{Exit, Failure, Ui, escape};
 
@@ -104,8 +106,14 @@ fn places(repo: &Repo) -> Vec<Fact> {
     let mut facts = vec![
         Fact::new("work tree", work_tree),
         Fact::new("git directory", repo.git_dir().display()),
-        Fact::new("store", repo.lob_dir().display()),
     ];
+    match Home::of(repo) {
+        Ok(home) => {
+            facts.push(Fact::new("store", home.dir().display()));
+            facts.extend(sharers(&home));
+        }
+        Err(error) => facts.push(Fact::new("store", format_args!("cannot be told: {error}"))),
+    }
     // Never an error: this is what one looks at when the store is broken.
     match store_of(repo) {
         Ok(None) => facts.push(Fact::new(
@@ -124,6 +132,24 @@ fn places(repo: &Repo) -> Vec<Fact> {
         )),
     }
     facts
+}
+
+/// Which clones have the store in common.
+fn sharers(home: &Home) -> Vec<Fact> {
+    if !home.is_shared() {
+        return Vec::new();
+    }
+    match Users::of(home.dir()).list() {
+        Ok(users) => users
+            .into_iter()
+            .filter(|known| known.user.by == Use::Share)
+            .map(|known| Fact::new("store shared by", known.user.describe()))
+            .collect(),
+        Err(error) => vec![Fact::new(
+            "store shared by",
+            format_args!("cannot be told: {error}"),
+        )],
+    }
 }
 
 /// Every setting: what git's configuration says with its origin, what `.lobconfig` says, and what

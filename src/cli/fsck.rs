@@ -16,7 +16,7 @@ use super::{Outcome, remedy};
 use crate::git::Repo;
 use crate::remote::Access;
 use crate::sync::convert::said;
-use crate::sync::{self, Target, fsck};
+use crate::sync::{self, Home, Target, fsck};
 use crate::ui::{Exit, Failure, Ui};
 
 use report::Report;
@@ -115,14 +115,15 @@ fn here(
     progress: &dyn Progress,
     report: &mut Report<'_>,
 ) -> Result<Option<Store>, Failure> {
-    let dir = repo.lob_dir();
-    if !dir.exists() {
+    let home = Home::of(repo)?;
+    let dir = home.dir();
+    if home.is_missing()? {
         return Ok(None);
     }
-    match examine_store(None, &dir, depth, progress, report) {
+    match examine_store(None, dir, depth, progress, report) {
         Err(lob_store::Error::NotAStore(_)) => {
             // One whose maker was killed holds nothing yet.
-            if holds_packs(&dir) {
+            if holds_packs(dir) {
                 report.finding(None, not_a_store())?;
             }
             return Ok(None);
@@ -130,7 +131,7 @@ fn here(
         examined => examined?,
     }
     report.check()?;
-    match Store::open(Arc::new(OsDisk), &dir) {
+    match Store::open(Arc::new(OsDisk), dir) {
         Ok(store) => Ok(Some(store)),
         // What is wrong with it was found.
         Err(_) if report.is_bad() => Ok(None),

@@ -12,7 +12,7 @@ use crate::git::Repo;
 use crate::remote::Access;
 use crate::sync::claims::Claims;
 use crate::sync::users::Users;
-use crate::sync::{Error, Target};
+use crate::sync::{Error, Home, Target};
 use crate::ui::bytes::Size;
 use crate::ui::{Exit, Failure, Ui};
 
@@ -70,7 +70,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
         ui.say("nothing to clean up: there is no store here yet");
         return Ok(Exit::Done);
     };
-    forget(&args, &store, ui)?;
+    forget(&args.forget, args.dry_run, &store, ui)?;
     let claims = Claims::of(repo, target.as_ref(), store.root())?;
     complain(&claims, &args, ui)?;
     if !args.dry_run {
@@ -137,17 +137,23 @@ fn open(repo: &Repo, target: Option<&Target>) -> Result<Option<Store>, Failure> 
     };
     let store = target.open(repo)?;
     let real = |path: &std::path::Path| std::fs::canonicalize(path).ok();
-    if repo.work_tree().is_some() && real(store.root()) == real(&repo.lob_dir()) {
+    if repo.work_tree().is_some() && real(store.root()) == real(Home::of(repo)?.dir()) {
         let what = format!("{} is the store of this repository itself", target.name);
-        return Err(Failure::usage(what).hint("lob prune knows what is needed here"));
+        return Err(Failure::usage(what).hint("lob prune knows what is needed here, and lob prune --shared in all clones that share it"));
     }
     Ok(Some(store))
 }
 
-fn forget(args: &Args, store: &Store, ui: &Ui) -> Result<(), Failure> {
+/// Forgets those who were at these places; in a dry run it is only looked whether there are any.
+pub(super) fn forget(
+    places: &[String],
+    is_dry: bool,
+    store: &Store,
+    ui: &Ui,
+) -> Result<(), Failure> {
     let users = Users::of(store.root());
     let failed = || Error::state(&store.root().join("state/users"));
-    for place in &args.forget {
+    for place in places {
         let known = users.list().map_err(failed())?.into_iter();
         let meant: Vec<_> = known.filter(|known| known.user.place == *place).collect();
         if meant.is_empty() {
@@ -156,7 +162,7 @@ fn forget(args: &Args, store: &Store, ui: &Ui) -> Result<(), Failure> {
                     .hint("run it without --forget: it names those who cannot be asked"),
             );
         }
-        for known in meant.iter().filter(|_| !args.dry_run) {
+        for known in meant.iter().filter(|_| !is_dry) {
             users.forget(&known.user).map_err(failed())?;
             ui.say(format_args!("{} is forgotten", known.user.describe()));
         }

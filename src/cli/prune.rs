@@ -1,19 +1,21 @@
 //! `lob prune`: what is not needed here and is safe elsewhere gives its space back.
 
+mod shared;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lob_store::{Fate, LobId, LobInfo, Prune, PruneCost, PrunePlan, Store, Swept};
 use serde::Serialize;
 
+use super::Outcome;
 use super::grace::Grace;
 use super::transfer::{lobs, local};
-use super::{Outcome, store_of};
 use crate::git::Repo;
 use crate::remote::Access;
 use crate::sync::keep::{self, Needed, Stay};
 use crate::sync::proof::prove;
-use crate::sync::{Error, Target};
+use crate::sync::{Error, Home, Target};
 use crate::ui::bytes::Size;
 use crate::ui::{Exit, Explain, Failure, Ui, escape, json};
 
@@ -29,6 +31,11 @@ use crate::ui::{Exit, Explain, Failure, Ui, escape, json};
 /// them to be compared. What it cannot prove stays. With --dry-run the plan is printed and nothing is
 /// removed. Whatever is removed comes back by lob fetch, or when it is checked out.
 ///
+/// A store that several clones share (lob.store) is pruned with --shared, in any of them: each clone is
+/// asked what it needs, and the default remotes of all of them are asked for proof. Nothing goes while a
+/// clone cannot be asked. One that is not there is waited for, for lob.pruneClonesDays from the first run
+/// that misses it, and then done without; --forget does without it at once.
+///
 /// Git and other lob commands may go on meanwhile. With --json: an event "lob" for each ("action" is drop
 /// or keep, "reason" why it is kept), one event "plan", and after the run one event "summary".
 #[derive(Debug, clap::Args)]
@@ -37,7 +44,8 @@ Examples:
   lob prune --dry-run            what would go, and why the rest stays
   lob prune --dry-run --verbose  the same for each lob
   lob prune                      the default remote holds all that goes
-  lob prune --verify-remote '*'  any remote may hold it")]
+  lob prune --verify-remote '*'  any remote may hold it
+  lob prune --shared --dry-run   in a store that several clones share")]
 pub(super) struct Args {
     /// Show what would go and why the rest stays, and remove nothing
     #[arg(short = 'n', long)]
@@ -45,6 +53,12 @@ pub(super) struct Args {
     /// The remote, or the path or URL of a store, that must hold what goes; * for any remote
     #[arg(long, value_name = "REMOTE")]
     verify_remote: Option<String>,
+    /// Prune a store that several clones share (lob.store), by what all of them need
+    #[arg(long)]
+    shared: bool,
+    /// With --shared: forget a clone that is gone or was moved, by the place that an earlier run named
+    #[arg(long, value_name = "PLACE", requires = "shared")]
+    forget: Vec<String>,
     /// Leave alone what was stored or found again in this time: minutes, or with an h or d after it
     /// hours or days
     #[arg(long, value_name = "TIME", default_value = "60")]
@@ -56,7 +70,9 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
     let repo = local.repo();
     // A window that is too short must not wait for something to remove.
     repo.settings()?;
-    let Some(store) = store_of(repo)? else {
+    let home = Home::of(repo)?;
+    shared::check(&args, &home)?;
+    let Some(store) = home.look()? else {
         ui.say("nothing to prune: there is no store here yet");
         return Ok(Exit::Done);
     };
@@ -66,25 +82,39 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
         return Ok(Exit::Done);
     };
     let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let needed = keep::needed(repo, i64::try_from(seconds).unwrap_or(i64::MAX))?;
-    for want in &needed {
+    let sharers = match args.shared {
+        true => Some(shared::ask(&args, repo, &store, seconds, ui)?),
+        false => None,
+    };
+    let alone = match &sharers {
+        Some(_) => Vec::new(),
+        None => keep::needed(repo, i64::try_from(seconds).unwrap_or(i64::MAX))?,
+    };
+    let needed = sharers.as_ref().map_or(&alone, |sharers| &sharers.needed);
+    for want in needed {
         prune.keep(&want.id)?;
     }
-    let unproven = keep_unproven(&args, repo, &store, &mut prune, ui)?;
+    let clones = sharers.as_ref().map(|sharers| sharers.clones.as_slice());
+    let unproven = keep_unproven(&args, repo, clones, &store, &mut prune, ui)?;
     warn_of_damage(&prune, ui);
     let plan = prune.plan()?;
-    let report = Report::of(&plan, &needed, &unproven, ui)?;
+    let report = Report::of(&plan, needed, &unproven, ui)?;
     report.tell(&args, plan.cost(), ui)?;
     if args.dry_run {
         return Ok(Exit::Done);
     }
-    carry_out(plan, &report, ui)
+    let done = carry_out(plan, &report, ui)?;
+    if let Some(sharers) = &sharers {
+        shared::release(sharers, &store)?;
+    }
+    Ok(done)
 }
 
 /// Keeps what no remote proves to hold. Returns what that is.
 fn keep_unproven(
     args: &Args,
     repo: &Repo,
+    clones: Option<&[Repo]>,
     store: &Store,
     prune: &mut Prune<'_>,
     ui: &Ui,
@@ -94,14 +124,18 @@ fn keep_unproven(
         open.push(lob);
         Ok(())
     })?;
-    for target in targets(args, repo, !open.is_empty(), ui)? {
+    let witnesses = match open.is_empty() {
+        true => Vec::new(),
+        false => witnesses(args, repo, clones, ui)?,
+    };
+    for (clone, target) in witnesses {
         if open.is_empty() {
             break;
         }
-        match ask(&target, repo, store, &open, ui) {
+        match ask(&target, clone, store, &open, ui) {
             Ok(held) => open.retain(|lob| !held.contains(&lob.id)),
             // Of many remotes some may be away.
-            Err(error) if args.verify_remote.as_deref() == Some("*") => {
+            Err(error) if clones.is_some() || args.verify_remote.as_deref() == Some("*") => {
                 let name = &target.name;
                 ui.warn(format_args!(
                     "{name} cannot be asked: {}",
@@ -117,23 +151,50 @@ fn keep_unproven(
     Ok(open.into_iter().map(|lob| lob.id).collect())
 }
 
-/// The remotes that may prove to hold what goes.
-fn targets(args: &Args, repo: &Repo, any: bool, ui: &Ui) -> Result<Vec<Target>, Failure> {
-    if !any {
-        return Ok(Vec::new());
+/// The remotes that may prove to hold what goes, each with a clone that knows it.
+fn witnesses<'r>(
+    args: &Args,
+    repo: &'r Repo,
+    clones: Option<&'r [Repo]>,
+    ui: &Ui,
+) -> Result<Vec<(&'r Repo, Target)>, Failure> {
+    if let Some(name) = args.verify_remote.as_deref().filter(|name| *name != "*") {
+        return Ok(vec![(repo, Target::named(repo, name, Access::Read)?)]);
     }
-    match args.verify_remote.as_deref() {
-        Some("*") => Ok(Target::sources(repo)?),
-        Some(name) => Ok(vec![Target::named(repo, name, Access::Read)?]),
-        None => match Target::default(repo, Access::Read) {
-            Err(Error::NoRemote) => {
-                ui.warn("this repository has no remote, so nothing is safe elsewhere");
-                ui.hint("name a store that holds it all: lob prune --verify-remote PATH");
-                Ok(Vec::new())
+    let mut witnesses: Vec<(&Repo, Target)> = Vec::new();
+    for clone in std::iter::once(repo).chain(clones.unwrap_or_default()) {
+        let targets = match args.verify_remote {
+            Some(_) => Target::sources(clone)?,
+            None => match Target::default(clone, Access::Read) {
+                Err(Error::NoRemote) => Vec::new(),
+                Err(error) if clones.is_some() => {
+                    let place = clone.common_dir().display();
+                    let why = crate::sync::convert::said(&error);
+                    ui.warn(format_args!("the remote of {place} cannot be asked: {why}"));
+                    Vec::new()
+                }
+                target => vec![target?],
+            },
+        };
+        for target in targets {
+            let place = target.dir(clone).ok();
+            let is_known = |(other, known): &(&Repo, Target)| {
+                place.is_some() && known.dir(other).ok() == place
+            };
+            if !witnesses.iter().any(is_known) {
+                witnesses.push((clone, target));
             }
-            target => Ok(vec![target?]),
-        },
+        }
     }
+    if witnesses.is_empty() && args.verify_remote.is_none() {
+        let who = match clones {
+            None => "this repository has no remote",
+            Some(_) => "no clone that shares this store has a remote",
+        };
+        ui.warn(format_args!("{who}, so nothing is safe elsewhere"));
+        ui.hint("name a store that holds it all: lob prune --verify-remote PATH");
+    }
+    Ok(witnesses)
 }
 
 /// What a remote proves to hold.

@@ -16,7 +16,7 @@ use crate::git::Repo;
 use crate::remote::Access;
 use crate::sync::convert::said;
 use crate::sync::wanted::Want;
-use crate::sync::{Target, fsck, repair};
+use crate::sync::{Home, Target, fsck, repair};
 use crate::ui::{Exit, Explain, Failure, Ui};
 
 use report::Report;
@@ -53,8 +53,8 @@ pub(super) struct Args {
 pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
     let local = local()?;
     let repo = local.repo();
-    let dir = repo.lob_dir();
-    if !dir.exists() {
+    let home = Home::of(repo)?;
+    if home.is_missing()? {
         ui.say("nothing to repair: there is no store here yet");
         return Ok(Exit::Done);
     }
@@ -68,7 +68,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
     };
     let mut job = Repair {
         repo,
-        dir: &dir,
+        dir: home.dir(),
         asked: fsck::asked_here(repo)?,
         remotes,
         report: Report::new(ui),

@@ -13,7 +13,7 @@ use super::{Outcome, store_of};
 use crate::git::patterns::Patterns;
 use crate::git::scan::{Tracked, index_pointers};
 use crate::git::{Pointer, Repo, Seen};
-use crate::sync::prefetch;
+use crate::sync::{Home, prefetch};
 use crate::ui::{Exit, Failure, Ui};
 use report::Report;
 use staged::Staged;
@@ -55,6 +55,10 @@ pub(super) fn run(_: Args, ui: &Ui) -> Outcome {
         background: prefetch::Status::last(repo),
     };
     report.print(ui)?;
+    if let Some(why) = Home::unsettled(repo)? {
+        ui.warn(why);
+        ui.hint("lob init brings them over");
+    }
     Ok(Exit::Done)
 }
 

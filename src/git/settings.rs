@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::path::Path;
 
 use super::config::{Config, bad, canonical, number, truth};
 use super::error::{GitError, Result};
@@ -37,6 +38,8 @@ pub enum Kind {
     Smudge,
     /// Patterns in the syntax of gitignore, several values or separated by commas.
     Patterns,
+    /// An absolute path, or one that begins with `~` as git knows it.
+    Path,
     /// Any text.
     Text,
 }
@@ -64,6 +67,10 @@ impl Kind {
                 "expected fetch, cached or pointer",
             ),
             Kind::Patterns => return compile(key, &split(value)).map(drop),
+            Kind::Path => (
+                is_path(value),
+                "expected an absolute path, or one that begins with ~/",
+            ),
             Kind::Text => (std::str::from_utf8(value).is_ok(), "expected UTF-8"),
         };
         good.then_some(())
@@ -86,6 +93,9 @@ const fn key(
         doc,
     }
 }
+
+/// The key that names a shared store.
+pub const STORE: &str = "lob.store";
 
 /// Every key that lob reads.
 #[rustfmt::skip]
@@ -110,12 +120,16 @@ pub const KEYS: &[Key] = &[
         "as lob.fetchCommitsHeadDays, for what prune keeps; at least as much"),
     key("lob.pruneCommitsOtherDays", Kind::Days, "the fetch window", false,
         "as lob.fetchCommitsOtherDays, for what prune keeps; at least as much"),
+    key("lob.pruneClonesDays", Kind::Days, "14", false,
+        "days for which `lob prune --shared` waits for a clone that is not there any more before it does without it"),
     key("lob.prefetch", Kind::Bool, "false", false,
         "after a checkout or a merge, get in the background what is likely to be needed next"),
     key("lob.remote", Kind::Text, "", false,
         "the remote that is meant where none is named; else the branch's, else origin"),
     key("lob.url", Kind::Text, "", false,
         "the store of every remote that has no lobUrl of its own"),
+    key(STORE, Kind::Path, "", false,
+        "the directory of the store that this clone shares with others on this machine; `lob init` moves a clone there that has lobs already. Not for bare repositories"),
     key("lob.bwlimit", Kind::Size, "", false,
         "most bytes that transfers move in a second; 0 for no limit"),
     key("lob.reserve", Kind::Size, "64m", false,
@@ -204,6 +218,8 @@ pub struct Settings {
     pub fetch: Window,
     /// `lob.prune...Days`: at least the fetch window in each of the three.
     pub prune: Window,
+    /// `lob.pruneClonesDays`.
+    pub prune_clones_days: u32,
     /// `lob.prefetch`.
     pub prefetch: bool,
     /// `lob.remote`.
@@ -253,6 +269,7 @@ impl Settings {
             fetch_exclude: patterns(config, "lob.fetchExclude"),
             fetch,
             prune: prune_window(config, fetch)?,
+            prune_clones_days: config.days("lob.pruneClonesDays", 14)?,
             prefetch: config.bool("lob.prefetch", false)?,
             remote: config.text("lob.remote")?.map(str::to_string),
             url: config.text("lob.url")?.map(str::to_string),
@@ -309,6 +326,14 @@ fn split(value: &[u8]) -> Vec<String> {
         .map(str::trim)
         .filter(|part| !part.is_empty());
     parts.map(str::to_string).collect()
+}
+
+/// Whether git expands it, or it needs no expansion.
+fn is_path(value: &[u8]) -> bool {
+    let text = std::str::from_utf8(value);
+    let is_known = |text: &str| text.starts_with('~') || text.starts_with("%(prefix)/");
+    // An empty one takes back what another file says.
+    text.is_ok_and(|text| text.is_empty() || is_known(text) || Path::new(text).is_absolute())
 }
 
 fn size(value: &[u8]) -> Option<u64> {

@@ -36,6 +36,13 @@ pub struct Claims {
     remotes: HashSet<String>,
 }
 
+/// All that a repository leads to by its refs, reflogs and indexes.
+pub fn of_repo(repo: &Repo) -> Result<Vec<Needed>> {
+    let mut claims = Claims::default();
+    claims.add_repo(repo)?;
+    Ok(claims.needed)
+}
+
 impl Claims {
     /// Asks all who use the store of `target`, or the one in the bare repository `repo`.
     ///
@@ -77,26 +84,26 @@ impl Claims {
         });
     }
 
-    fn add_user(&mut self, here: &Repo, user: &User) -> Result<()> {
-        match (user.by, user.path()) {
-            (Use::Remote, None) => self.add_url(here, user.place.as_bytes(), None),
-            (by, Some(path)) => match Repo::elsewhere(&path) {
-                Ok(repo) => {
-                    self.add_repo(&repo)?;
-                    match by {
-                        // What others pushed to it, they find there.
-                        Use::Remote => self.whole(&repo),
-                        Use::Clone => Ok(()),
-                    }
+    /// What one who has signed the store needs.
+    pub(super) fn add_user(&mut self, here: &Repo, user: &User) -> Result<()> {
+        if user.host.is_empty() {
+            return self.add_url(here, user.place.as_bytes(), None);
+        }
+        match user.repository() {
+            Ok(repo) => {
+                self.add_repo(&repo)?;
+                match user.by {
+                    // What others pushed to it, they find there.
+                    Use::Remote => self.whole(&repo),
+                    Use::Clone | Use::Share => Ok(()),
                 }
-                Err(error) => {
-                    let way = format!("if it is gone for good: --forget {:?}", user.place);
-                    let why = format!("{}: {error}", user.describe());
-                    self.refuse(&user.place, why, way);
-                    Ok(())
-                }
-            },
-            (Use::Clone, None) => Ok(()),
+            }
+            Err((why, _)) => {
+                let way = format!("if it is gone for good: --forget {:?}", user.place);
+                let why = format!("{}: {why}", user.describe());
+                self.refuse(&user.place, why, way);
+                Ok(())
+            }
         }
     }
 

@@ -255,7 +255,7 @@ impl<'a> Converter<'a> {
     fn recover(&mut self) -> Result<(), Failure> {
         if self.interrupted {
             let _ = self.end_writer();
-            let _ = Store::open(Arc::new(OsDisk), &self.local.repo().lob_dir())?;
+            let _ = Store::open(Arc::new(OsDisk), self.store()?.root())?;
             self.interrupted = false;
         }
         Ok(())

@@ -75,6 +75,17 @@ pub enum Error {
         /// What can be done about the first of them.
         way: String,
     },
+    /// The store that a clone shares with others.
+    #[error("the shared store of this repository: {why}")]
+    Shared {
+        /// Its directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: remote::Error,
+    },
+    /// A shared store that somebody else may write to.
+    #[error("the shared store {} belongs to another user", .0.display())]
+    Foreign(PathBuf),
     /// A line on the hook's stdin that is not git's.
     #[error("not a line of git's pre-push hook: {0:?}")]
     BadHookLine(String),
@@ -163,6 +174,17 @@ impl Error {
             }
             Error::Unsendable { way, .. } => {
                 format!("{way}; or push the commits without them: git push --no-verify")
+            }
+            Error::Shared { path, why } => match why {
+                remote::Error::NoParent(_) => return why.hint(),
+                remote::Error::Gone { .. } | remote::Error::OtherStore { .. } => format!(
+                    "is its disk mounted? If it was moved: lob init --store ITS-NEW-PLACE; if it is gone for good: \
+                     lob init --force, and lob fetch for what is elsewhere ({path:?} may then be another store)"
+                ),
+                _ => return why.hint(),
+            },
+            Error::Foreign(_) => {
+                "clones of one user share a store: choose another directory for lob.store".into()
             }
             Error::Remote(error) => return error.hint(),
             Error::Git(error) => return error.hint(),

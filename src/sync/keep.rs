@@ -34,6 +34,8 @@ pub enum Stay {
     Reflog,
     /// It is in a commit or an index of one who uses the store.
     Referenced,
+    /// Another clone needs it that has the store in common.
+    Clone,
     /// No remote proved to hold it.
     Unproven,
     /// It was stored or found again too short a time ago.
@@ -55,6 +57,7 @@ impl Stay {
             Stay::Unpushed => "unpushed",
             Stay::Reflog => "reflog",
             Stay::Referenced => "referenced",
+            Stay::Clone => "clone",
             Stay::Unproven => "not-on-remote",
             Stay::Young => "young",
             Stay::Left => "left",
@@ -73,6 +76,7 @@ impl Stay {
             Stay::Unpushed => "in commits that were not pushed",
             Stay::Reflog => "in commits to which only a reflog leads",
             Stay::Referenced => "in a commit or an index of those who use the store",
+            Stay::Clone => "needed by another clone that shares the store",
             Stay::Unproven => "not needed, but no remote holds them",
             Stay::Young => "not needed, but stored or found again a short time ago",
             Stay::Left => "not needed, but most of what is stored beside them is",

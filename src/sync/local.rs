@@ -1,15 +1,16 @@
 //! The repository and its store, opened when they are first needed.
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use lob_store::Store;
-use lob_store::disk::OsDisk;
 
+use super::error::Result;
+use super::home::Home;
 use crate::git::hooks::Hooks;
 use crate::git::{GitError, Repo};
 
-/// A repository and the store in it.
+/// A repository and its store.
 #[derive(Debug)]
 pub struct Local {
     repo: Repo,
@@ -36,12 +37,12 @@ impl Local {
     }
 
     /// Its store. Where there is none yet, as in a fresh clone, it is made, and the hooks are set.
-    pub fn store(&self) -> lob_store::Result<&Store> {
+    pub fn store(&self) -> Result<&Store> {
         if let Some(store) = self.store.get() {
             return Ok(store);
         }
         let is_new = !self.repo.lob_dir().join("state").exists();
-        let store = Store::open_or_create(Arc::new(OsDisk), &self.repo.lob_dir())?;
+        let store = Home::of(&self.repo)?.open(&self.repo)?;
         if is_new && self.repo.work_tree().is_some() {
             // Where they can't be set, as they would replace somebody's, `lob doctor` tells.
             let _ = Hooks::of(&self.repo).and_then(|hooks| hooks.install(false));

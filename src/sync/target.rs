@@ -7,6 +7,7 @@ use lob_store::{Epoch, Store, StoreId};
 
 use super::contact::Contacts;
 use super::error::{Error, Result};
+use super::home::Home;
 use super::state::State;
 use super::users::{User, Users};
 use crate::git::path::path_buf;
@@ -180,7 +181,7 @@ impl Target {
         match &self.place {
             Place::Store(Location::Dir(dir)) => Ok(dir.clone()),
             Place::Inside(url) => match remotes::behind(repo, url.clone()) {
-                remotes::Location::Repository(dir) => Ok(dir),
+                remotes::Location::Repository(dir) => Ok(Home::behind(dir)),
                 remotes::Location::Absent(path) => Err(Error::NoGitRepository(path)),
                 _ => Err(Error::NoGitRepository(path_buf(url))),
             },

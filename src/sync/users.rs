@@ -7,6 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use lob_store::disk::{Disk, OsDisk};
+
 use super::state::State;
 use crate::git::Repo;
 use crate::git::path::path_buf;
@@ -15,12 +17,14 @@ use crate::git::remotes;
 const HEADING: &str = "lob user 1";
 
 /// How a store is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Use {
-    /// By a repository that pushes to it or has it for its own store: its refs and indexes count.
+    /// By a repository that pushes to it: its refs and indexes count.
     Clone,
     /// By all who push to a git remote: the refs there count.
     Remote,
+    /// By a repository that has it for its own store, as others have: what a prune there keeps counts.
+    Share,
 }
 
 impl Use {
@@ -28,12 +32,13 @@ impl Use {
         match self {
             Use::Clone => "clone",
             Use::Remote => "remote",
+            Use::Share => "share",
         }
     }
 }
 
 /// One who uses a store.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct User {
     /// How.
     pub by: Use,
@@ -53,6 +58,23 @@ impl User {
         }
     }
 
+    /// The repository as one of those that have the store in common.
+    ///
+    /// # Errors
+    /// Where its path is no UTF-8, by which nobody would find it.
+    pub fn sharing(repo: &Repo) -> io::Result<User> {
+        let place = real(repo.common_dir()).into_os_string();
+        let place = place.into_string().map_err(|place| {
+            let why = format!("the path of a clone that shares a store must be UTF-8: {place:?}");
+            io::Error::new(io::ErrorKind::InvalidInput, why)
+        })?;
+        Ok(User {
+            by: Use::Share,
+            host: host(),
+            place,
+        })
+    }
+
     /// A git remote by the URL that git uses.
     pub fn remote(repo: &Repo, url: &[u8]) -> User {
         let path = remotes::local_path(url).map(|path| repo.git().dir().join(path_buf(&path)));
@@ -69,6 +91,31 @@ impl User {
     /// Where it is in this file system, unless it is a URL.
     pub fn path(&self) -> Option<PathBuf> {
         (!self.host.is_empty()).then(|| PathBuf::from(&self.place))
+    }
+
+    /// The git repository at its place.
+    ///
+    /// # Errors
+    /// Why it cannot be asked, and what can be done where that is known.
+    pub fn repository(&self) -> Result<Repo, (String, Option<String>)> {
+        if !self.is_here() {
+            let hint = format!("run this on {}", self.host);
+            return Err(("it is on another machine".into(), Some(hint)));
+        }
+        let place = Path::new(&self.place);
+        let repo = Repo::elsewhere(place).map_err(|error| (error.to_string(), error.hint()))?;
+        // From a broken repository git goes on to one around it, which knows nothing of its lobs.
+        let is_it = match self.by {
+            Use::Remote => {
+                real(repo.common_dir()).starts_with(place)
+                    || repo.work_tree().is_some_and(|top| real(top) == place)
+            }
+            Use::Clone | Use::Share => real(repo.common_dir()) == place,
+        };
+        match is_it {
+            true => Ok(repo),
+            false => Err(("there is no git repository any more".into(), None)),
+        }
     }
 
     /// Whether its place is of this machine.
@@ -126,10 +173,15 @@ impl Users {
     /// Writes one down, unless that is done.
     pub fn add(&self, user: &User) -> io::Result<()> {
         let (name, text) = (user.file_name(), user.text(None));
-        match self.state.read(&name).is_some_and(|found| found == text) {
-            true => Ok(()),
-            false => self.state.write(&name, &text),
+        if self.state.read(&name).is_some_and(|found| found == text) {
+            return Ok(());
         }
+        // The first one must find the directory again after a loss of power, too.
+        OsDisk.create_dir(&self.dir)?;
+        self.dir
+            .parent()
+            .map_or(Ok(()), |dir| OsDisk.sync_dir(dir))?;
+        self.state.write(&name, &text)
     }
 
     /// Writes down since when one is away; `None` when it is back.
@@ -164,7 +216,10 @@ impl Users {
                 None if !self.dir.join(name).exists() => {}
                 None => {
                     let path = self.dir.join(name);
-                    let why = format!("{}: it is damaged", path.display());
+                    let why = format!(
+                        "{}: it is damaged; whoever wrote it writes it anew when he uses the store again",
+                        path.display()
+                    );
                     return Err(io::Error::new(io::ErrorKind::InvalidData, why));
                 }
             }
@@ -178,7 +233,7 @@ fn parse(text: &str) -> Option<Known> {
     let mut lines = text.lines();
     (lines.next()? == HEADING).then_some(())?;
     let (by, host, place): (String, String, String) = serde_json::from_str(lines.next()?).ok()?;
-    let by = [Use::Clone, Use::Remote]
+    let by = [Use::Clone, Use::Remote, Use::Share]
         .into_iter()
         .find(|known| known.name() == by)?;
     let away = match lines.next() {

@@ -7,10 +7,13 @@ use lob_store::disk::{Disk, OsDisk};
 use super::Finding;
 use crate::cli::store_of;
 use crate::cli::track::plain_files;
+use crate::cli::transfer::count;
 use crate::git::Repo;
 use crate::git::attributes::{self, Attribute};
 use crate::git::hooks::{Hook, Hooks, State};
 use crate::git::index_file::{self, IndexEntry};
+use crate::sync::Home;
+use crate::sync::users::{Use, Users};
 use crate::ui::bytes::Size;
 use crate::ui::{Failure, escape};
 
@@ -29,7 +32,14 @@ pub(super) fn check(repo: &Repo) -> Vec<Finding> {
         findings.extend(whole(repo));
     }
     findings.push(store(repo));
+    findings.extend(unsettled(repo));
     findings.extend(space("disk", repo.common_dir()));
+    if let Ok(home) = Home::of(repo)
+        && home.is_shared()
+        && home.dir().exists()
+    {
+        findings.extend(space("disk of the store", home.dir()));
+    }
     findings
 }
 
@@ -163,10 +173,28 @@ fn store(repo: &Repo) -> Finding {
     };
     match store.stored_bytes() {
         Ok(bytes) => {
-            let place = store.root().display();
-            Finding::ok("store", format_args!("{place}, {}", Size(bytes)))
+            let (place, shared) = (store.root().display(), shared(repo));
+            Finding::ok("store", format_args!("{place}, {}{shared}", Size(bytes)))
         }
         Err(error) => Finding::failed("store", error),
+    }
+}
+
+/// How many share the store, in words.
+fn shared(repo: &Repo) -> String {
+    let home = Home::of(repo).ok().filter(Home::is_shared);
+    let users = home.and_then(|home| Users::of(home.dir()).list().ok());
+    users.map_or_else(String::new, |users| {
+        let sharing = users.iter().filter(|known| known.user.by == Use::Share);
+        format!(", shared by {}", count(sharing.count() as u64, "clone"))
+    })
+}
+
+/// Whether lobs are elsewhere than in the store that is asked for.
+fn unsettled(repo: &Repo) -> Option<Finding> {
+    match Home::unsettled(repo) {
+        Ok(why) => Some(Finding::note("store", why?).remedy("lob init brings them over")),
+        Err(error) => Some(Finding::failed("store", error)),
     }
 }
 

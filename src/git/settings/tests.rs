@@ -130,3 +130,22 @@ fn every_default_is_a_value_of_its_kind() {
         );
     }
 }
+
+#[test]
+fn a_path_is_absolute_or_begins_with_a_home() {
+    for (value, good) in [
+        ("/a b", true),
+        ("~/a", true),
+        ("~ann/a", true),
+        ("%(prefix)/a", true),
+        ("", true),
+        ("a", false),
+        ("./a", false),
+        ("-a", false),
+    ] {
+        let checked = Kind::Path.check("lob.store", Some(value.as_bytes()));
+        assert_eq!(checked.is_ok(), good, "{value}");
+    }
+    assert!(Kind::Path.check("lob.store", Some(b"/\xff")).is_err());
+    assert!(Kind::Path.check("lob.store", None).is_err());
+}

@@ -99,10 +99,9 @@ impl Converter<'_> {
             false => Settle::No,
         };
         let progress = self.around.begin("Writing", bytes, files.len() as u64);
-        let expanded = self.local.store().map_err(checkout::Error::from);
-        let expanded = expanded.and_then(|store| {
-            let repo = self.local.repo();
-            checkout::expand(
+        let repo = self.local.repo();
+        let expanded = match self.local.store() {
+            Ok(store) => checkout::expand(
                 repo,
                 store,
                 &files,
@@ -110,7 +109,9 @@ impl Converter<'_> {
                 settle,
                 progress.as_ref(),
             )
-        });
+            .map_err(|error| Arc::new(error) as Because),
+            Err(error) => Err(Arc::new(error) as Because),
+        };
         match expanded {
             Ok(mut report) => {
                 for file in &report.missing {
@@ -122,7 +123,6 @@ impl Converter<'_> {
                 self.summary.populated = Some(report);
             }
             Err(error) => {
-                let error: Because = Arc::new(error);
                 for file in &files {
                     self.summary.blame(&file.path, error.clone());
                 }
