@@ -1,43 +1,39 @@
 //! One line of a `.gitattributes` file, as git reads it.
 
+use std::ops::Range;
+
+use super::LINE_MAX;
 use super::quote::unquote;
+
+/// What stands between words to git, which knows fewer blanks than ASCII has.
+const BLANKS: &[u8] = b" \t\r\n";
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A line with its ending, and the pattern where it has one.
 #[derive(Debug)]
 pub struct Line<'a> {
     raw: &'a [u8],
     pattern: Option<Vec<u8>>,
-    attributes: &'a [u8],
+    /// Where the attributes are, without the blanks around them.
+    attributes: Range<usize>,
 }
 
 impl<'a> Line<'a> {
     /// The lines of a file: joined they are the file.
     pub fn all(text: &'a [u8]) -> Vec<Line<'a>> {
-        let mut lines: Vec<_> = text
-            .split_inclusive(|&byte| byte == b'\n')
-            .map(Line::of)
-            .collect();
-        // Git skips a byte order mark.
-        if let Some(rest) = text.strip_prefix(b"\xef\xbb\xbf") {
-            let first = rest.split_inclusive(|&byte| byte == b'\n').next();
-            if let (Some(line), Some(first)) = (lines.first_mut(), first) {
-                let raw = line.raw;
-                *line = Line {
-                    raw,
-                    ..Line::of(first)
-                };
+        let lines = text.split_inclusive(|&byte| byte == b'\n').enumerate();
+        let line = |(at, raw): (usize, &'a [u8])| {
+            // Git skips a byte order mark.
+            let has_mark = at == 0 && raw.starts_with(BYTE_ORDER_MARK);
+            let begin = if has_mark { BYTE_ORDER_MARK.len() } else { 0 };
+            let (pattern, attributes) = parse(raw, begin).unzip();
+            Line {
+                raw,
+                pattern,
+                attributes: attributes.unwrap_or_default(),
             }
-        }
-        lines
-    }
-
-    fn of(raw: &'a [u8]) -> Line<'a> {
-        let (pattern, attributes) = split(raw).unzip();
-        Line {
-            raw,
-            pattern,
-            attributes: attributes.unwrap_or_default(),
-        }
+        };
+        lines.map(line).collect()
     }
 
     /// The line as it is in the file.
@@ -53,18 +49,14 @@ impl<'a> Line<'a> {
 
     /// Whether this attribute is set, unset or cancelled here.
     pub fn names(&self, attribute: &str) -> bool {
-        self.words().any(|word| {
-            let word = word
-                .strip_prefix(b"-")
-                .or(word.strip_prefix(b"!"))
-                .unwrap_or(word);
-            word.split(|&byte| byte == b'=').next() == Some(attribute.as_bytes())
-        })
+        self.words().any(|word| name(word) == attribute.as_bytes())
     }
 
-    /// Whether exactly this word is among the attributes.
+    /// Whether this word is what the line says of its attribute: the last one counts.
     pub fn has(&self, word: &str) -> bool {
-        self.words().any(|found| found == word.as_bytes())
+        let name_of_word = name(word.as_bytes());
+        let same = self.words().filter(|found| name(found) == name_of_word);
+        same.last() == Some(word.as_bytes())
     }
 
     /// The line without some words; `None` where no attribute is left.
@@ -74,36 +66,65 @@ impl<'a> Line<'a> {
         if kept.is_empty() {
             return None;
         }
-        let body = self.raw.trim_ascii_end();
-        let head = body.len().checked_sub(self.attributes.len())?;
-        let (head, _) = self.raw.split_at_checked(head)?;
-        let (_, ending) = self.raw.split_at_checked(body.len())?;
-        let mut line = head.to_vec();
-        line.extend_from_slice(&kept.join(&b' '));
-        line.extend_from_slice(ending);
-        Some(line)
+        let head = self.raw.get(..self.attributes.start)?;
+        let ending = self.raw.get(self.attributes.end..)?;
+        Some([head, &kept.join(&b' '), ending].concat())
     }
 
-    fn words(&self) -> impl Iterator<Item = &'a [u8]> {
-        let words = self.attributes.split(u8::is_ascii_whitespace);
-        words.filter(|word| !word.is_empty())
+    fn words(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        words(self.raw.get(self.attributes.clone()).unwrap_or_default())
     }
 }
 
-/// The pattern and the rest of the line without the blanks around it.
-fn split(raw: &[u8]) -> Option<(Vec<u8>, &[u8])> {
-    let line = raw.trim_ascii();
-    if line.is_empty() || line.starts_with(b"#") {
+fn is_blank(byte: &u8) -> bool {
+    BLANKS.contains(byte)
+}
+
+fn words(attributes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    attributes.split(is_blank).filter(|word| !word.is_empty())
+}
+
+/// The attribute that a word is about.
+fn name(word: &[u8]) -> &[u8] {
+    let unset = word.strip_prefix(b"-").or(word.strip_prefix(b"!"));
+    let named = unset.unwrap_or(word).split(|&byte| byte == b'=').next();
+    named.unwrap_or_default()
+}
+
+/// Whether git takes this for the name of an attribute.
+fn is_name(name: &[u8]) -> bool {
+    let is_known = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
+    !name.is_empty() && !name.starts_with(b"-") && name.iter().all(is_known)
+}
+
+/// The pattern of a line that begins there, and where its attributes are.
+fn parse(raw: &[u8], begin: usize) -> Option<(Vec<u8>, Range<usize>)> {
+    let whole = raw.get(begin..)?;
+    let whole = whole.strip_suffix(b"\n").unwrap_or(whole);
+    let whole = whole.strip_suffix(b"\r").unwrap_or(whole);
+    // To git it is a text of C.
+    let text = whole.split(|&byte| byte == 0).next()?;
+    let blanks = text.iter().take_while(|byte| is_blank(byte)).count();
+    let line = text.get(blanks..)?;
+    if line.is_empty() || line.starts_with(b"#") || text.len() >= LINE_MAX {
         return None;
     }
-    let (pattern, rest) = unquote(line).unwrap_or_else(|| {
-        let end = line.iter().position(u8::is_ascii_whitespace);
+    let (mut pattern, rest) = unquote(line).unwrap_or_else(|| {
+        let end = line.iter().position(is_blank);
         let (pattern, rest) = line.split_at(end.unwrap_or(line.len()));
         (pattern.to_vec(), rest)
     });
     let is_macro = pattern.starts_with(b"[attr]") && pattern.len() > b"[attr]".len();
-    if is_macro || pattern.starts_with(b"!") {
+    // One bad name spoils the whole line.
+    if is_macro || pattern.starts_with(b"!") || !words(rest).all(|word| is_name(name(word))) {
         return None;
     }
-    Some((pattern, rest.trim_ascii_start()))
+    if let Some(end) = pattern.iter().position(|&byte| byte == 0) {
+        pattern.truncate(end);
+    }
+    let before = rest.iter().take_while(|byte| is_blank(byte)).count();
+    let after = rest.iter().rev().take_while(|byte| is_blank(byte)).count();
+    let end = begin + text.len();
+    let start = end - rest.len() + before;
+    Some((pattern, start..(end - after).max(start)))
 }

@@ -168,6 +168,43 @@ fn git_reads_what_is_written() {
     assert_eq!(file.patterns().len(), 11);
 }
 
+/// Git ignores a line with a bad name in it, cuts one off at a NUL, knows four blanks, and lets the
+/// last word about an attribute win.
+#[test]
+fn odd_lines_mean_what_they_mean_to_git() {
+    let fixture = Fixture::new();
+    let long = format!("a filter=lob{}\n", " x".repeat(1020));
+    let longer = format!("a filter=lob{}\r\n", " x".repeat(1017));
+    let lines: [(&[u8], bool); 16] = [
+        (b"a filter=lob\n", true),
+        (b"a filter=lob -filter\n", false),
+        (b"a -filter filter=lfs filter=lob", true),
+        (b"a filter=lob a!b\n", false),
+        (b"a filter=lob =x\n", false),
+        (b"a filter=lob --x\n", false),
+        (b"a filter=lob\0-filter\n", true),
+        (b"a\0 filter=lob\n", false),
+        (b"a filter=lob\x0c\n", false),
+        (b"\x0ca filter=lob\n", false),
+        (b"a\x0bx filter=lob\n", false),
+        (b"a filter=lob \r\r\n", true),
+        (b"\"a\"filter=lob\n", true),
+        (b"\"a\\000b\" filter=lob\n", true),
+        (long.as_bytes(), false),
+        (longer.as_bytes(), true),
+    ];
+    for (at, (line, _)) in lines.iter().enumerate() {
+        let dir = fixture.path().join(at.to_string());
+        fs::create_dir(&dir).unwrap();
+        fs::write(dir.join(FILE), line).unwrap();
+        let told = lobs(&fixture, &[&format!("{at}/a")]);
+        let file = Attributes::open(&dir).unwrap();
+        let ours = file.patterns().iter().any(|pattern| pattern == b"a");
+        let line = line.escape_ascii();
+        assert_eq!((told[0], ours), (lines[at].1, lines[at].1), "{line}");
+    }
+}
+
 #[test]
 fn patterns_that_git_would_not_understand_are_refused() {
     let long = "x".repeat(2048);
