@@ -2,7 +2,7 @@
 
 pub mod checkout;
 pub mod claims;
-mod contact;
+pub mod contact;
 pub mod convert;
 mod error;
 pub mod fetch;

@@ -1,8 +1,8 @@
 //! The records of a long answer of git, one at a time: lines, or words that end in a zero byte.
 
 use std::ffi::OsStr;
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::process::ChildStdout;
+use std::fmt;
+use std::io::{self, BufRead, ErrorKind, Read, Write};
 use std::thread::{self, JoinHandle};
 
 use super::{Git, GitError, Pipe, Result};
@@ -11,13 +11,19 @@ use super::{Git, GitError, Pipe, Result};
 const RECORD_MAX: u64 = 1 << 20;
 
 /// A running git whose answer is read record by record, in memory that doesn't grow with it.
-#[derive(Debug)]
 pub struct Records {
     pipe: Option<Pipe>,
-    stdout: Option<BufReader<ChildStdout>>,
+    answer: Option<Box<dyn BufRead + Send>>,
     writer: Option<JoinHandle<io::Result<()>>>,
     end: u8,
     record: Vec<u8>,
+}
+
+impl fmt::Debug for Records {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut f = f.debug_struct("Records");
+        f.field("pipe", &self.pipe).finish_non_exhaustive()
+    }
 }
 
 impl Records {
@@ -49,23 +55,33 @@ impl Records {
         Ok(records)
     }
 
-    fn over(mut pipe: Pipe, end: u8) -> Records {
+    /// Reads an answer of which somebody else has seen to the git.
+    pub fn of(answer: impl BufRead + Send + 'static, end: u8) -> Records {
         Records {
-            stdout: pipe.take_stdout(),
-            pipe: Some(pipe),
+            pipe: None,
+            answer: Some(Box::new(answer)),
             writer: None,
             end,
             record: Vec::new(),
         }
     }
 
+    fn over(mut pipe: Pipe, end: u8) -> Records {
+        let mut records = match pipe.take_stdout() {
+            Some(stdout) => Records::of(stdout, end),
+            None => Records::of(io::empty(), end),
+        };
+        records.pipe = Some(pipe);
+        records
+    }
+
     /// The next record without its end; `None` after the last, when git has exited with 0.
     pub fn read(&mut self) -> Result<Option<&[u8]>> {
         self.record.clear();
-        let Some(stdout) = &mut self.stdout else {
+        let Some(answer) = &mut self.answer else {
             return Ok(None);
         };
-        let read = stdout
+        let read = answer
             .take(RECORD_MAX)
             .read_until(self.end, &mut self.record);
         read.map_err(|source| self.error(source))?;
@@ -85,8 +101,8 @@ impl Records {
     pub fn content(&mut self, len: usize) -> Result<&[u8]> {
         self.record.clear();
         self.record.resize(len.saturating_add(1), 0);
-        let read = match &mut self.stdout {
-            Some(stdout) => stdout.read_exact(&mut self.record),
+        let read = match &mut self.answer {
+            Some(answer) => answer.read_exact(&mut self.record),
             None => Err(ErrorKind::UnexpectedEof.into()),
         };
         if let Err(source) = read {
@@ -102,8 +118,8 @@ impl Records {
     /// Passes over the next `len` bytes and the end that follows them.
     pub fn skip(&mut self, len: u64) -> Result<()> {
         self.record.clear();
-        let skipped = match &mut self.stdout {
-            Some(stdout) => io::copy(&mut stdout.take(len), &mut io::sink()),
+        let skipped = match &mut self.answer {
+            Some(answer) => io::copy(&mut answer.take(len), &mut io::sink()),
             None => Ok(0),
         };
         match skipped {
@@ -127,7 +143,7 @@ impl Records {
     }
 
     fn finish(&mut self) -> Result<()> {
-        self.stdout = None;
+        self.answer = None;
         let words = self.words();
         self.pipe.take().map_or(Ok(()), Pipe::finish)?;
         match self.writer.take().map(JoinHandle::join) {

@@ -5,6 +5,7 @@
 //! keeps what git sends. In a partial clone nothing is fetched: what git itself lacks can't be
 //! checked out, its lobs are not needed, and it is asked for again next time.
 
+pub mod answers;
 mod blobs;
 mod objects;
 

@@ -54,7 +54,8 @@ impl Seen {
         Seen::open_in(&repo.lob_dir().join("state"), repo.object_len())
     }
 
-    fn open_in(dir: &Path, oid_len: usize) -> Seen {
+    /// The same in this directory of state, for object ids of so many bytes.
+    pub fn open_in(dir: &Path, oid_len: usize) -> Seen {
         Seen {
             dir: dir.to_path_buf(),
             image: Image::read(&dir.join("seen"), oid_len),

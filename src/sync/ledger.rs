@@ -38,8 +38,13 @@ impl Horizon {
     /// That of a repository, from the file in which git keeps it.
     pub fn of(repo: &Repo) -> Horizon {
         let file = std::fs::read(repo.common_dir().join("shallow"));
-        let cut = file.ok().filter(|commits| !commits.is_empty());
-        Horizon(cut.map(|commits| blake3::hash(&commits)))
+        Horizon::of_shallow(&file.unwrap_or_default())
+    }
+
+    /// That of a repository in which this is the content of git's file `shallow`: nothing in a full
+    /// clone.
+    pub fn of_shallow(commits: &[u8]) -> Horizon {
+        Horizon((!commits.is_empty()).then(|| blake3::hash(commits)))
     }
 }
 

@@ -2,11 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Scope;
+use super::{Scope, answers};
 use crate::git::records::Records;
-use crate::git::{Blob, Oid, Pointer, Result, Seen};
-
-const MAX_LEN: u64 = Pointer::MAX_LEN as u64;
+use crate::git::{Blob, Oid, Result, Seen};
 
 /// Finds out, and remembers, what these objects are. Those that git does not have are not in the
 /// answer; those that are no blobs are content.
@@ -59,17 +57,8 @@ fn measure(scope: &Scope, oids: &[Oid], found: &mut HashMap<Oid, Blob>) -> Resul
         "--batch-check=%(objectname) %(objecttype) %(objectsize)",
         "--buffer",
     ];
-    let mut records = Records::feed(&scope.git, words, lines(oids), b'\n')?;
-    let mut small = Vec::new();
-    for oid in oids {
-        match answer(&mut records, oid)? {
-            Some((true, 0..=MAX_LEN)) => small.push(*oid),
-            Some(_) => drop(found.insert(*oid, Blob::Content)),
-            None => {}
-        }
-    }
-    end(records)?;
-    Ok(small)
+    let records = Records::feed(&scope.git, words, lines(oids), b'\n')?;
+    answers::sizes(records, oids, found)
 }
 
 /// Reads what may be a pointer.
@@ -78,23 +67,8 @@ fn read(scope: &Scope, oids: &[Oid], found: &mut HashMap<Oid, Blob>) -> Result<(
         return Ok(());
     }
     let words = ["cat-file", "--batch", "--buffer"];
-    let mut records = Records::feed(&scope.git, words, lines(oids), b'\n')?;
-    for oid in oids {
-        let blob = match answer(&mut records, oid)? {
-            Some((true, len @ 0..=MAX_LEN)) => {
-                let len = usize::try_from(len).unwrap_or(0);
-                let pointer = Pointer::parse(records.content(len)?);
-                pointer.map_or(Blob::Content, Blob::Pointer)
-            }
-            Some((_, len)) => {
-                records.skip(len)?;
-                Blob::Content
-            }
-            None => continue,
-        };
-        found.insert(*oid, blob);
-    }
-    end(records)
+    let records = Records::feed(&scope.git, words, lines(oids), b'\n')?;
+    answers::contents(records, oids, found)
 }
 
 fn lines(oids: &[Oid]) -> Vec<u8> {
@@ -104,30 +78,4 @@ fn lines(oids: &[Oid]) -> Vec<u8> {
         lines.push(b'\n');
     }
     lines
-}
-
-/// The line about one object: whether it is a blob, and its length; `None` where it is not here.
-fn answer(records: &mut Records, oid: &Oid) -> Result<Option<(bool, u64)>> {
-    let parsed = records.read()?.and_then(|line| {
-        let line = std::str::from_utf8(line).ok()?;
-        let mut words = line.split(' ');
-        let hex = words.next()?;
-        let kind = words.next()?;
-        if Oid::from_hex(hex.as_bytes()) != Some(*oid) {
-            return None;
-        }
-        match (kind, words.next()) {
-            ("missing", None) => Some(None),
-            (kind, Some(len)) => Some(Some((kind == "blob", len.parse().ok()?))),
-            _ => None,
-        }
-    });
-    parsed.ok_or_else(|| records.unreadable())
-}
-
-fn end(mut records: Records) -> Result<()> {
-    match records.read()? {
-        None => Ok(()),
-        Some(_) => Err(records.unreadable()),
-    }
 }

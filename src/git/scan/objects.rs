@@ -1,7 +1,7 @@
 //! The objects that commits hold, as `git rev-list` walks them.
 
 use super::blobs::classify;
-use super::{Found, Scope};
+use super::{Found, Scope, answers};
 use crate::git::records::Records;
 use crate::git::{Blob, GitError, Oid, Pointer, Repo, Result, Seen};
 
@@ -86,14 +86,13 @@ pub fn filtered(
     let mut records = Records::feed(&scope.git, words, walk.input(), b'\n')?;
     let mut held: Vec<Object> = Vec::new();
     while let Some(line) = records.read()? {
-        // Commits stand alone; trees and blobs have a path, be it empty.
-        let (hex, path) = match line.iter().position(|&byte| byte == b' ') {
-            Some(space) => line.split_at(space),
-            None if filter == Filter::BySize => continue,
-            None => (line, &b" "[..]),
+        let Some((oid, path)) = answers::object(line) else {
+            return Err(records.unreadable());
         };
-        let path = path.get(1..).unwrap_or_default().to_vec();
-        let oid = Oid::from_hex(hex).ok_or_else(|| records.unreadable())?;
+        if path.is_none() && filter == Filter::BySize {
+            continue;
+        }
+        let path = path.unwrap_or_default().to_vec();
         let blob = seen.get(&oid);
         if blob == Some(Blob::Content) {
             continue;
