@@ -136,12 +136,28 @@ impl Pack {
     /// A lob of these chunks.
     pub fn lob(&mut self, id: Id, chunks: &[(Id, u32)]) -> &mut Pack {
         let size: u64 = chunks.iter().map(|&(_, len)| u64::from(len)).sum();
-        let mut body = [id.as_slice(), &size.to_le_bytes(), &[0; 4]].concat();
-        body.extend((chunks.len() as u32).to_le_bytes());
-        for (id, len) in chunks {
-            body.extend(id);
-            body.extend(len.to_le_bytes());
-        }
+        let items = chunks
+            .iter()
+            .map(|(id, len)| [id.as_slice(), &len.to_le_bytes()].concat());
+        self.manifest(id, size, 0, &items.collect::<Vec<_>>())
+    }
+
+    /// A lob of these segments: the id of the chunk that lists it, its chunks and its bytes.
+    pub fn lob_of_segments(&mut self, id: Id, segments: &[(Id, u32, u64)]) -> &mut Pack {
+        let size = segments
+            .iter()
+            .fold(0, |size: u64, (.., len)| size.wrapping_add(*len));
+        let item = |(id, count, len): &(Id, u32, u64)| {
+            [id.as_slice(), &count.to_le_bytes(), &len.to_le_bytes()].concat()
+        };
+        let items: Vec<_> = segments.iter().map(item).collect();
+        self.manifest(id, size, 1, &items)
+    }
+
+    fn manifest(&mut self, id: Id, size: u64, form: u8, items: &[Vec<u8>]) -> &mut Pack {
+        let mut body = [id.as_slice(), &size.to_le_bytes(), &[form, 0, 0, 0]].concat();
+        body.extend((items.len() as u32).to_le_bytes());
+        body.extend(items.concat());
         let at = self.bytes.len() as u64;
         self.record([2, 0, 0, 0], 0, &[], &body);
         let mut item = [id.as_slice(), &size.to_le_bytes(), &at.to_le_bytes()].concat();

@@ -51,6 +51,32 @@ fn unknown_optional_pieces_are_passed_over() {
     assert!(!stage.exists(), "the stage was taken over");
 }
 
+/// lob cuts segments by its rule; a reader knows no rule.
+#[test]
+fn segments_of_any_length_are_read() {
+    let parts: Vec<_> = (1..6).map(|n| noise(n, 700 * n as usize)).collect();
+    let content = parts.concat();
+    let id = hash(&content);
+    let mut pack = Pack::new([1; 16]);
+    let chunks: Vec<_> = parts.iter().map(Vec::as_slice).collect();
+    pack.frame(&Frame::raw(&chunks));
+    let mut segments = Vec::new();
+    for some in [&chunks[..2], &chunks[2..3], &chunks[3..]] {
+        let items = listed(some).into_iter();
+        let list = items.map(|(id, len)| [id.as_slice(), &len.to_le_bytes()].concat());
+        let list = list.collect::<Vec<_>>().concat();
+        pack.frame(&Frame::raw(&[&list]));
+        let bytes = some.iter().map(|part| part.len() as u64).sum();
+        segments.push((hash(&list), some.len() as u32, bytes));
+    }
+    pack.lob_of_segments(id, &segments);
+    let dir = tempfile::tempdir().unwrap();
+    store(dir.path(), &[&pack]);
+    assert!(read_by_engine(&open(dir.path()).unwrap(), &id).unwrap() == content);
+    let reader = Reader::open(dir.path(), By::Tables).unwrap();
+    assert!(reader.lob(&id).unwrap() == content);
+}
+
 #[test]
 fn unknown_critical_pieces_say_that_a_newer_lob_is_needed() {
     let content = noise(1, 5000);

@@ -9,15 +9,21 @@ mod dribble;
 mod input;
 mod place;
 mod plan;
+mod scratch;
 
+pub mod answers;
+pub mod attributes;
 pub mod config;
+pub mod delta;
 pub mod filter;
 pub mod index_file;
+pub mod journal;
 pub mod pack;
 pub mod pktline;
 pub mod pointer;
 pub mod roots;
 pub mod salvage;
+pub mod state;
 pub mod store;
 pub mod url;
 
@@ -26,14 +32,19 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
+    ("answers", answers::run),
+    ("attributes", attributes::run),
     ("config", config::run),
+    ("delta", delta::run),
     ("filter", filter::run),
     ("index_file", index_file::run),
+    ("journal", journal::run),
     ("pack", pack::run),
     ("pktline", pktline::run),
     ("pointer", pointer::run),
     ("roots", roots::run),
     ("salvage", salvage::run),
+    ("state", state::run),
     ("store", store::run),
     ("url", url::run),
 ];

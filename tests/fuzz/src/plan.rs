@@ -43,12 +43,13 @@ impl Plan {
             chunks: Vec::new(),
         };
         for _ in 0..1 + input.below(RECORDS_MAX) {
-            match input.byte() % 8 {
+            match input.byte() % 9 {
                 0 | 1 => plan.frame(input, Frame::raw),
                 2 => plan.frame(input, Frame::zstd),
                 3 => plan.delta(input),
                 4 | 5 => plan.lob(input),
                 6 => plan.lie(input),
+                7 => plan.segments(input),
                 _ => plan.odd_frame(input),
             }
         }
@@ -111,6 +112,49 @@ impl Plan {
             end: self.pack.bytes.len(),
             honest: self.honest,
         });
+    }
+
+    /// A lob whose chunks are listed by other chunks, mostly as they are.
+    fn segments(&mut self, input: &mut Input<'_>) {
+        if self.chunks.is_empty() {
+            return;
+        }
+        let (mut content, mut segments) = (Vec::new(), Vec::new());
+        let mut is_true = true;
+        for _ in 0..1 + input.below(4) {
+            let picked: Vec<_> = (0..1 + input.below(4))
+                .map(|_| self.known(input).0)
+                .collect();
+            let parts: Vec<_> = picked.iter().map(Vec::as_slice).collect();
+            let list = listed(&parts).into_iter();
+            let list: Vec<u8> = list
+                .flat_map(|(id, len)| [id.as_slice(), &len.to_le_bytes()].concat())
+                .collect();
+            self.pack.frame(&Frame::raw(&[&list]));
+            let bytes = picked.concat();
+            let mut segment = (hash(&list), picked.len() as u32, bytes.len() as u64);
+            let lie = input.byte();
+            match lie {
+                0xf8..0xfa => segment.0 = hash(&picked[0]),
+                0xfa..0xfc => segment.1 = segment.1.wrapping_add(1 + input.byte() as u32),
+                0xfc..0xfe => segment.2 = input.number(),
+                0xfe.. => segment.2 = segment.2.wrapping_add(1),
+                _ => {}
+            }
+            is_true &= lie < 0xf8;
+            content.extend(bytes);
+            segments.push(segment);
+            self.know(list, 0);
+        }
+        self.pack.lob_of_segments(hash(&content), &segments);
+        self.honest &= is_true;
+        if is_true {
+            self.lobs.push(Lob {
+                content,
+                end: self.pack.bytes.len(),
+                honest: self.honest,
+            });
+        }
     }
 
     /// A manifest that may say anything of its chunks.
