@@ -109,8 +109,19 @@ fn forward(send: Box<Source<'_>>, sender: SyncSender<Frame>) -> Result<()> {
     })
 }
 
-/// Takes frames until there are no more. After an error nobody takes any.
+/// Closes the queue of frames when a lane ends, however it does: what would be sent then nobody takes,
+/// and a sender who is not told waits for ever.
+struct Closing<'r>(&'r Mutex<Option<Receiver<Frame>>>);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// Takes frames until there are no more. After an error or a panic nobody takes any.
 fn drain(lane: &mut dyn Upload, receiver: &Mutex<Option<Receiver<Frame>>>) -> Result<()> {
+    let _closing = Closing(receiver);
     let lock = || receiver.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         let next = match lock().as_ref() {
@@ -120,10 +131,7 @@ fn drain(lane: &mut dyn Upload, receiver: &Mutex<Option<Receiver<Frame>>>) -> Re
         let Some(frame) = next else {
             return Ok(());
         };
-        if let Err(error) = lane.add_frame(frame) {
-            *lock() = None;
-            return Err(error);
-        }
+        lane.add_frame(frame)?;
     }
 }
 
@@ -160,6 +168,38 @@ mod tests {
         assert_eq!(to.count("receive"), lanes_max());
         let ids: Vec<ChunkId> = (0..100).map(|n| frame(n).chunks[0].0).collect();
         assert_eq!(to.has_chunks(&ids).unwrap(), vec![true; 100]);
+    }
+
+    /// An upload with a defect.
+    #[derive(Debug)]
+    struct Defect;
+
+    impl Upload for Defect {
+        fn add_frame(&mut self, _: Frame) -> Result<()> {
+            panic!("a defect")
+        }
+
+        fn add_manifest(&mut self, _: &Manifest) -> Result<()> {
+            Ok(())
+        }
+
+        fn publish(&mut self) -> Result<()> {
+            Ok(())
+        }
+
+        fn finish(self: Box<Self>) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lanes_that_panic_leave_nobody_waiting() {
+        let mut lanes: [Box<dyn Upload + Send>; 2] = [Box::new(Defect), Box::new(Defect)];
+        let send =
+            |take: &mut dyn FnMut(Frame) -> Result<()>| (0..).try_for_each(|n| take(frame(n)));
+        let shared = || share(&mut lanes, Box::new(send));
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(shared));
+        assert!(panicked.is_err(), "the defect is told");
     }
 
     #[test]
