@@ -40,12 +40,12 @@ fn change(dir: &Path, name: &str, input: &mut Input<'_>) {
         return;
     };
     let is_sealed = !input.byte().is_multiple_of(4);
-    let text = String::from_utf8(file.clone()).expect("lob wrote text");
-    let lines = sealed(text.as_bytes()).map(str::len);
-    let mut bytes = match lines {
-        Some(len) if is_sealed => text.as_bytes()[..len].to_vec(),
-        _ => file,
-    };
+    // An earlier change may have left what is no text.
+    let lines = sealed(&file).map(str::len);
+    let mut bytes = file;
+    if let Some(len) = lines.filter(|_| is_sealed) {
+        bytes.truncate(len);
+    }
     flip(&mut bytes, input);
     match String::from_utf8(bytes) {
         Ok(lines) if is_sealed => State::of(dir).write(name, &lines).expect("nothing fails"),
