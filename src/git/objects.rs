@@ -29,11 +29,11 @@ const UNORDINARY: [&str; 5] = [
     "extensions.compatobjectformat",
 ];
 /// Most bytes of a blob: what is larger is git's to write.
-pub const BLOB_MAX: usize = 4096;
+const BLOB_MAX: usize = 4096;
 /// The type of a blob in a pack.
 const PACKED_BLOB: u8 = 3;
 
-/// The object database of one repository, for blobs of at most [`BLOB_MAX`] bytes.
+/// The object database of one repository, for short blobs.
 #[derive(Debug)]
 pub struct Objects<'a> {
     repo: &'a Repo,
@@ -65,19 +65,23 @@ impl<'a> Objects<'a> {
 
     /// Whether a blob is here as a loose object.
     pub fn is_loose(&self, content: &[u8]) -> bool {
-        Oid::of_blob(content, self.repo.object_len()).is_some_and(|oid| {
-            let name = oid.to_string();
-            let (fan, rest) = name.split_at(2);
-            let place = self.repo.common_dir().join("objects").join(fan).join(rest);
-            fs::symlink_metadata(place).is_ok_and(|found| found.is_file())
-        })
+        let objects = self.repo.common_dir().join("objects");
+        let place = self.place(&objects, content);
+        place.is_some_and(|place| is_file(&place))
+    }
+
+    /// Where in a directory of objects a blob is as a loose object.
+    fn place(&self, objects: &Path, content: &[u8]) -> Option<PathBuf> {
+        let name = Oid::of_blob(content, self.repo.object_len())?.to_string();
+        let (fan, rest) = name.split_at(2);
+        Some(objects.join(fan).join(rest))
     }
 
     /// Stores a blob as a loose object, as durably as git does, which is not at all until git syncs
     /// what refers to it. Does nothing where loose objects are left to git, or the object is there.
     ///
     /// # Errors
-    /// When it could not be written, or is longer than [`BLOB_MAX`]. Nothing is to be seen of it then.
+    /// When it could not be written, or is longer than 4 KiB. Nothing is to be seen of it then.
     pub fn put(&self, content: &[u8]) -> io::Result<()> {
         let Some(objects) = &self.loose else {
             return Ok(());
@@ -85,16 +89,13 @@ impl<'a> Objects<'a> {
         if content.len() > BLOB_MAX {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let Some(oid) = Oid::of_blob(content, self.repo.object_len()) else {
+        let Some(place) = self.place(objects, content) else {
             return Ok(());
         };
-        let name = oid.to_string();
-        let (fan, rest) = name.split_at(2);
-        let dir = objects.join(fan);
-        let place = dir.join(rest);
+        let dir = place.parent().unwrap_or(objects);
         // One that is there may be durable, and commits may need it: it must not give way to one that
         // a power loss can take. Git makes it young itself.
-        if fs::symlink_metadata(&place).is_ok_and(|found| found.is_file()) {
+        if is_file(&place) {
             return Ok(());
         }
         let temporary = dir.join(&self.temporary);
@@ -104,7 +105,7 @@ impl<'a> Objects<'a> {
         let written = create(&temporary)
             .or_else(|error| match error.kind() {
                 io::ErrorKind::NotFound => {
-                    fs::create_dir(&dir)?;
+                    fs::create_dir(dir)?;
                     create(&temporary)
                 }
                 _ => Err(error),
@@ -197,6 +198,10 @@ fn is_ordinary(config: &Config) -> bool {
 }
 
 /// A new file, readable by whom the umask lets and writable by nobody, as git's objects are.
+fn is_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
+}
+
 fn create(path: &Path) -> io::Result<fs::File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);

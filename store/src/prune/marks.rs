@@ -11,10 +11,10 @@ use crate::error::{Error, Result};
 use crate::id::{ChunkId, LobId, PackId};
 use crate::index::Kind;
 use crate::limits::PRUNE_TABLES;
-use crate::pack::Table;
+use crate::pack::{ChunkEntry, Table};
 use crate::reach::Reach;
 use crate::store::Store;
-use crate::view::{Place, Ranges, View, is_absent};
+use crate::view::{Listed, Place, Ranges, View, is_absent};
 
 use super::bits::Bits;
 
@@ -219,29 +219,31 @@ impl<'s> Marks<'s> {
 
     /// The pack and the number of a lob.
     pub(super) fn lob_at(&self, id: &LobId) -> Result<Option<(usize, usize)>> {
-        let place = self.view.find(self.store.packs(), id)?;
-        Ok(place.and_then(|place| {
-            self.recent
-                .borrow_mut()
-                .read(&self.view, &place.table, LOOK);
-            let pack = *self.numbers.get(&place.pack)?;
-            Some((pack, place.table.find_lob(id)?))
-        }))
+        Ok(self
+            .look_up(id)?
+            .and_then(|(pack, place)| Some((pack, place.table.find_lob(id)?))))
     }
 
     /// The pack and the number of a chunk, and its place.
     pub(super) fn chunk_at(
         &self,
         id: &ChunkId,
-    ) -> Result<Option<(usize, usize, Place<crate::pack::ChunkEntry>)>> {
-        let place = self.view.find(self.store.packs(), id)?;
-        Ok(place.and_then(|place| {
-            self.recent
-                .borrow_mut()
-                .read(&self.view, &place.table, LOOK);
-            let pack = *self.numbers.get(&place.pack)?;
-            Some((pack, place.table.find_chunk(id)?, place))
-        }))
+    ) -> Result<Option<(usize, usize, Place<ChunkEntry>)>> {
+        Ok(self
+            .look_up(id)?
+            .and_then(|(pack, place)| Some((pack, place.table.find_chunk(id)?, place))))
+    }
+
+    /// The number of the pack that something is in, and its place.
+    fn look_up<I: Listed>(&self, id: &I) -> Result<Option<(usize, Place<I::Entry>)>> {
+        let Some(place) = self.view.find(self.store.packs(), id)? else {
+            return Ok(None);
+        };
+        self.recent
+            .borrow_mut()
+            .read(&self.view, &place.table, LOOK);
+        let pack = self.numbers.get(&place.pack).copied();
+        Ok(pack.map(|pack| (pack, place)))
     }
 
     /// Marks a lob that the caller keeps. Returns whether it is there.
