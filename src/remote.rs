@@ -13,14 +13,18 @@ mod error;
 pub(crate) mod fixture;
 pub mod url;
 
+use std::collections::HashSet;
 use std::fmt;
 
-use lob_store::{ChunkId, Cursor, Epoch, Frame, LobId, LobInfo, Manifest, StoreId};
+use lob_store::{ChunkId, Cursor, Epoch, Frame, Kin, LobId, LobInfo, Manifest, StoreId};
 
 pub use absent::Absent;
 pub use dir::{Access, open_dir};
 pub use error::{Error, Result};
 pub use url::Location;
+
+/// Asks a receiver what the frames of chunks stand on.
+pub type AskKin<'a> = &'a mut dyn FnMut(&[ChunkId]) -> Result<Vec<Option<Kin>>>;
 
 /// What both sides of a replication can be asked.
 pub trait Remote: fmt::Debug + Send + Sync {
@@ -54,9 +58,28 @@ pub trait Remote: fmt::Debug + Send + Sync {
         ids: &[ChunkId],
         each: &mut dyn FnMut(ChunkId, &[u8]) -> Result<()>,
     ) -> Result<()>;
-    /// Calls `each` for frames that together hold all of `ids`, in an order in which they can be
-    /// added. Stops at the first error of `each`.
-    fn each_frame(&self, ids: &[ChunkId], each: &mut dyn FnMut(Frame) -> Result<()>) -> Result<()>;
+    /// For each id what the frame of that chunk stands on, or `None` where the store does not hold it.
+    fn kin(&self, ids: &[ChunkId]) -> Result<Vec<Option<Kin>>>;
+    /// Calls `each` for frames that together hold all of `ids`. Those with bases that are not among
+    /// `relied` come newly made without any. Stops at the first error of `each`.
+    fn each_frame(
+        &self,
+        ids: &[ChunkId],
+        relied: &HashSet<ChunkId>,
+        each: &mut dyn FnMut(Frame) -> Result<()>,
+    ) -> Result<()>;
+    /// Calls `each` for delta frames of what a receiver lacks of a lob, against another version of it
+    /// that this store holds too; `kin` asks the receiver. Returns the chunks that need not be sent
+    /// in another way. A store that makes no deltas returns none.
+    fn each_delta(
+        &self,
+        _new: &Manifest,
+        _base: Manifest,
+        _kin: AskKin<'_>,
+        _each: &mut dyn FnMut(Frame) -> Result<()>,
+    ) -> Result<HashSet<ChunkId>> {
+        Ok(HashSet::new())
+    }
     /// Calls `each` for every lob in the store, in no order, each once.
     fn each_lob(&self, each: &mut dyn FnMut(LobInfo) -> Result<()>) -> Result<()>;
     /// Starts receiving what comes from `origin`. Chunks that are there from now on can be relied on

@@ -3,6 +3,7 @@
 mod add;
 mod aside;
 mod copies;
+pub mod deltas;
 mod fsck;
 mod hostile;
 mod index;

@@ -15,6 +15,7 @@ use crate::support::{Repo, World, noise, run};
 
 mod checkout;
 mod cut;
+mod deltas;
 mod hostile;
 mod ledger;
 mod modes;

@@ -197,11 +197,11 @@ fn is_ordinary(config: &Config) -> bool {
     UNORDINARY.iter().all(|key| config.get(key).is_none())
 }
 
-/// A new file, readable by whom the umask lets and writable by nobody, as git's objects are.
 fn is_file(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
 }
 
+/// A new file, readable by whom the umask lets and writable by nobody, as git's objects are.
 fn create(path: &Path) -> io::Result<fs::File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);

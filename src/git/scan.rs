@@ -8,6 +8,7 @@
 pub mod answers;
 mod blobs;
 mod objects;
+mod paths;
 
 use std::collections::HashSet;
 
@@ -16,6 +17,7 @@ use sha2::Sha256;
 
 use self::blobs::classify;
 pub(super) use self::objects::{Walk, pointers};
+pub use self::paths::pointers_at;
 use super::index_file::{IndexEntry, IndexError, entries};
 use super::version::Version;
 use super::{Git, Oid, Pointer, Repo, Result, Seen};

@@ -1,8 +1,9 @@
 //! The store that is not there yet: what a dry run of a first push plans against.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
-use lob_store::{ChunkId, Cursor, Epoch, Frame, LobId, LobInfo, Manifest, StoreId};
+use lob_store::{ChunkId, Cursor, Epoch, Frame, Kin, LobId, LobInfo, Manifest, StoreId};
 
 use super::error::{Error, Result};
 use super::{Origin, Remote, Upload};
@@ -62,7 +63,16 @@ impl Remote for Absent {
         self.refuse()
     }
 
-    fn each_frame(&self, _: &[ChunkId], _: &mut dyn FnMut(Frame) -> Result<()>) -> Result<()> {
+    fn kin(&self, ids: &[ChunkId]) -> Result<Vec<Option<Kin>>> {
+        Ok(vec![None; ids.len()])
+    }
+
+    fn each_frame(
+        &self,
+        _: &[ChunkId],
+        _: &HashSet<ChunkId>,
+        _: &mut dyn FnMut(Frame) -> Result<()>,
+    ) -> Result<()> {
         self.refuse()
     }
 

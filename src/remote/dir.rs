@@ -2,15 +2,18 @@
 //!
 //! The local store is one too, so this is the whole of both sides of a copy between directories.
 
+use std::cell::Cell;
+use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use lob_store::disk::{Disk, OsDisk};
-use lob_store::{ChunkId, Cursor, Epoch, Frame, LobId, LobInfo, Manifest, Store, StoreId, Writer};
+use lob_store::{ChunkId, Cursor, Epoch, Frame, Kin, LobId, LobInfo, Manifest};
+use lob_store::{Store, StoreId, Writer};
 
 use super::error::{Error, Result};
-use super::{Origin, Remote, Upload};
+use super::{AskKin, Origin, Remote, Upload};
 
 /// What a directory is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +68,21 @@ fn is_empty(disk: &dyn Disk, dir: &Path) -> Result<bool> {
         Ok(entries) => Ok(entries.is_empty()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(error) => Err(lob_store::Error::at(dir)(error).into()),
+    }
+}
+
+/// Keeps the error of a caller's function while the engine returns with one of its own.
+fn note<T>(done: Result<T>, failed: &Cell<Option<Error>>) -> lob_store::Result<T> {
+    done.map_err(|error| {
+        failed.set(Some(error));
+        lob_store::Error::Interrupted
+    })
+}
+
+fn told<T>(done: lob_store::Result<T>, failed: Cell<Option<Error>>) -> Result<T> {
+    match failed.into_inner() {
+        Some(error) => Err(error),
+        None => Ok(done?),
     }
 }
 
@@ -132,32 +150,43 @@ impl Remote for Store {
         Ok(())
     }
 
-    fn each_frame(&self, ids: &[ChunkId], each: &mut dyn FnMut(Frame) -> Result<()>) -> Result<()> {
-        let mut failed = None;
-        let done = Store::each_frame(self, ids, &mut |frame| {
-            each(frame).map_err(|error| {
-                failed = Some(error);
-                lob_store::Error::Interrupted
-            })
-        });
-        match failed {
-            Some(error) => Err(error),
-            None => Ok(done?),
-        }
+    fn kin(&self, ids: &[ChunkId]) -> Result<Vec<Option<Kin>>> {
+        Ok(Store::kin(self, ids)?)
+    }
+
+    fn each_frame(
+        &self,
+        ids: &[ChunkId],
+        relied: &HashSet<ChunkId>,
+        each: &mut dyn FnMut(Frame) -> Result<()>,
+    ) -> Result<()> {
+        let failed = Cell::new(None);
+        let done = Store::each_frame(self, ids, relied, &mut |frame| note(each(frame), &failed));
+        told(done, failed)
+    }
+
+    fn each_delta(
+        &self,
+        new: &Manifest,
+        base: Manifest,
+        kin: AskKin<'_>,
+        each: &mut dyn FnMut(Frame) -> Result<()>,
+    ) -> Result<HashSet<ChunkId>> {
+        let failed = Cell::new(None);
+        let done = Store::each_delta(
+            self,
+            new,
+            base,
+            &mut |ids| note(kin(ids), &failed),
+            &mut |frame| note(each(frame), &failed),
+        );
+        told(done, failed)
     }
 
     fn each_lob(&self, each: &mut dyn FnMut(LobInfo) -> Result<()>) -> Result<()> {
-        let mut failed = None;
-        let done = Store::each_lob(self, &mut |lob| {
-            each(lob).map_err(|error| {
-                failed = Some(error);
-                lob_store::Error::Interrupted
-            })
-        });
-        match failed {
-            Some(error) => Err(error),
-            None => Ok(done?),
-        }
+        let failed = Cell::new(None);
+        let done = Store::each_lob(self, &mut |lob| note(each(lob), &failed));
+        told(done, failed)
     }
 
     fn receive(&self, origin: Origin) -> Result<Box<dyn Upload + Send + '_>> {

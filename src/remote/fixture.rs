@@ -1,11 +1,13 @@
 //! A store in memory that counts what it is asked and fails on demand.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::io;
 use std::path::Path;
 use std::sync::Mutex;
 
-use lob_store::{ChunkId, Codec, Cursor, Epoch, Frame, LobId, LobInfo, Manifest, Parts, StoreId};
+use lob_store::{
+    ChunkId, Codec, Cursor, Epoch, Frame, Kin, LobId, LobInfo, Manifest, Parts, StoreId,
+};
 
 use super::{Origin, Remote, Result, Upload};
 
@@ -163,7 +165,18 @@ impl Remote for Memory {
         })
     }
 
-    fn each_frame(&self, ids: &[ChunkId], each: &mut dyn FnMut(Frame) -> Result<()>) -> Result<()> {
+    fn kin(&self, ids: &[ChunkId]) -> Result<Vec<Option<Kin>>> {
+        let content = self.content.lock().unwrap();
+        let kin = |id| content.chunks.contains_key(id).then(Kin::default);
+        Ok(ids.iter().map(kin).collect())
+    }
+
+    fn each_frame(
+        &self,
+        ids: &[ChunkId],
+        _: &HashSet<ChunkId>,
+        each: &mut dyn FnMut(Frame) -> Result<()>,
+    ) -> Result<()> {
         self.called("each_frame");
         self.each_chunk(ids, &mut |id, bytes| {
             each(Frame {

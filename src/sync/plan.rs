@@ -70,6 +70,8 @@ pub struct Plan {
     pub held: Vec<Want>,
     /// Wanted lobs that the receiver lacks and cannot get from this sender.
     pub missing: Vec<Missing>,
+    /// The version that came before each of them, where one is known.
+    pub bases: HashMap<LobId, LobId>,
     /// What moving them takes, where it was worked out.
     pub cost: Option<Cost>,
 }
@@ -143,6 +145,7 @@ impl Plan {
             lobs: Vec::new(),
             held: Vec::new(),
             missing: Vec::new(),
+            bases: HashMap::new(),
             cost: None,
         }
     }

@@ -1,9 +1,10 @@
 //! Pushing: what commits reference goes to a remote before they do.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use lob_store::{Cursor, Epoch, LobId, LobInfo, StoreId};
 
+use super::bases;
 use super::error::{Error, Result};
 use super::job::{Job, Link};
 use super::ledger::{Horizon, Ledger};
@@ -55,7 +56,13 @@ pub fn committed<'a>(
         // What was left out of the scan may be missing there after all.
         false => unknown(local, &tips, Some(&now))?,
     };
-    let plan = Plan::make(asking(dry), wants, local.store()?, remote)?;
+    let bases = match dry {
+        true => HashMap::new(),
+        // Hints: a push goes without them too.
+        false => bases::versions(local.repo(), &wants, now.tips()).unwrap_or_default(),
+    };
+    let mut plan = Plan::make(asking(dry), wants, local.store()?, remote)?;
+    plan.bases = bases;
     Ok(Job::planned(local, target, plan, link, tips))
 }
 

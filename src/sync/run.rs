@@ -1,5 +1,6 @@
 //! Carrying a plan out: space, transfer, proof, report.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use lob_store::{LobId, LobInfo, Progress};
@@ -78,6 +79,7 @@ pub fn survey(plan: &mut Plan, sides: Sides) -> Result<()> {
         from,
         to,
         origin: plan.direction.origin(),
+        bases: &HashMap::new(),
         pace: &Pace::unlimited(),
         progress: &(),
     };
@@ -105,6 +107,7 @@ pub fn carry_out(
         from,
         to,
         origin: plan.direction.origin(),
+        bases: &plan.bases,
         pace,
         progress,
     };

@@ -4,8 +4,11 @@
 //! of a window, the chunks that the other side lacks, their frames in order, then the manifests,
 //! then publishing. What a cut run has published stays, and the next run sends only the rest.
 
+use std::collections::{HashMap, HashSet};
+
 use lob_store::{ChunkId, Frame, LobId, LobInfo, Manifest, Parts, Progress, Segment};
 
+mod deltas;
 mod lanes;
 
 use super::pace::Pace;
@@ -33,7 +36,7 @@ pub struct Moved {
     pub lobs: Vec<LobInfo>,
     /// Chunks that moved.
     pub chunks: u64,
-    /// Bytes of frames that moved.
+    /// Bytes of frames that moved, with the ids in them.
     pub bytes: u64,
     /// Asked for, but not held by the sender any more.
     pub vanished: Vec<LobId>,
@@ -66,6 +69,15 @@ pub struct Cost {
     pub bytes: u64,
 }
 
+/// How lobs are copied.
+#[derive(Debug, Default)]
+struct How {
+    /// Without anything that the receiver has as a base.
+    alone: bool,
+    /// Whether anything went that stands on what the receiver has.
+    relied: bool,
+}
+
 /// A copy from one store to another.
 #[derive(Clone, Copy)]
 pub struct Transfer<'a> {
@@ -75,6 +87,9 @@ pub struct Transfer<'a> {
     pub to: &'a dyn Remote,
     /// Whether the sender is this repository's own store.
     pub origin: Origin,
+    /// The version that came before each lob, where one is known: what the receiver lacks of a lob is
+    /// sent as the difference from it, where it has that and it pays.
+    pub bases: &'a HashMap<LobId, LobId>,
     /// How fast.
     pub pace: &'a Pace,
     /// Who listens.
@@ -89,20 +104,27 @@ impl Transfer<'_> {
     /// The first that lasts. What was published until then stays.
     pub fn run(&self, lobs: &[LobId]) -> Result<Moved> {
         let mut moved = Moved::default();
-        for window in lobs.chunks(WINDOW_LOBS) {
-            self.whole_of(window, &mut moved)?;
+        for generation in deltas::generations(lobs, self.bases) {
+            for window in generation.chunks(WINDOW_LOBS) {
+                self.whole_of(window, &mut moved)?;
+            }
         }
         Ok(moved)
     }
 
     /// Copies a window or, where something in it is damaged, each half of it by itself.
     fn whole_of(&self, lobs: &[LobId], moved: &mut Moved) -> Result<()> {
+        let mut how = How::default();
         let mut looks = 1..LOOKS;
         let error = loop {
-            match retrying(|| self.window(lobs)) {
+            match retrying(|| self.window(lobs, &mut how)) {
                 Ok(done) => {
                     moved.merge(done);
                     return Ok(());
+                }
+                // A base that is damaged there, or left, must stop nobody who can do without.
+                Err(error) if how.relied && !how.alone && self.damage(&error).is_some() => {
+                    how.alone = true;
                 }
                 // It is asked again what it has, and gets the rest.
                 Err(Error::Left { .. }) if looks.next().is_some() => {}
@@ -136,7 +158,7 @@ impl Transfer<'_> {
         };
         for window in lobs.chunks(WINDOW_LOBS) {
             let manifests = silent.manifests(window)?.0;
-            silent.each_run(&manifests, &mut |lacking| {
+            silent.each_run(&manifests, &HashSet::new(), &mut |lacking| {
                 for (id, len) in lacking {
                     if counted.first_time(id) {
                         cost.chunks += 1;
@@ -149,22 +171,27 @@ impl Transfer<'_> {
         Ok(cost)
     }
 
-    fn window(&self, window: &[LobId]) -> Result<Moved> {
+    fn window(&self, window: &[LobId], how: &mut How) -> Result<Moved> {
         let (manifests, vanished) = self.manifests(window)?;
         let mut moved = Moved {
             vanished,
             ..Moved::default()
         };
         let mut lanes = Lanes::open(self.to, self.origin)?;
+        let sent = match how.alone {
+            true => HashSet::new(),
+            false => self.send_deltas(&manifests, &mut lanes, &mut moved)?,
+        };
+        how.relied |= !sent.is_empty();
         let mut runs = 0;
-        let filled = self.each_run(&manifests, &mut |lacking| {
+        let filled = self.each_run(&manifests, &sent, &mut |lacking| {
             // The receiver is asked about the next run only after this one is visible to it.
             if runs > 0 {
                 lanes.publish()?;
             }
             runs += 1;
             moved.chunks += lacking.len() as u64;
-            moved.bytes += self.copy_frames(lacking, &mut lanes)?;
+            moved.bytes += self.copy_frames(lacking, &mut lanes, how)?;
             Ok(())
         });
         if let Err(error) = filled {
@@ -207,10 +234,16 @@ impl Transfer<'_> {
     }
 
     /// Calls `send` with runs of chunks that the receiver lacks, with the segments of long
-    /// manifests among them.
-    fn each_run(&self, manifests: &[Manifest], send: &mut SendRun) -> Result<()> {
+    /// manifests among them, and without what was `sent` and is not visible there yet.
+    fn each_run<'r>(
+        &'r self,
+        manifests: &[Manifest],
+        sent: &'r HashSet<ChunkId>,
+        send: &'r mut SendRun<'r>,
+    ) -> Result<()> {
         let mut run = Run {
             to: self.to,
+            sent,
             progress: self.progress,
             chunks: Vec::new(),
             send,
@@ -246,14 +279,41 @@ impl Transfer<'_> {
         Ok(())
     }
 
-    /// Returns the bytes that moved. Each end reads, verifies and writes ahead by itself.
-    fn copy_frames(&self, chunks: &[(ChunkId, u32)], lanes: &mut Lanes) -> Result<u64> {
+    /// Returns the bytes that moved. Frames with bases go after those are visible.
+    fn copy_frames(
+        &self,
+        chunks: &[(ChunkId, u32)],
+        lanes: &mut Lanes,
+        how: &mut How,
+    ) -> Result<u64> {
+        if how.alone {
+            return self.copy_some(chunks, &HashSet::new(), lanes);
+        }
+        let mut bytes = 0;
+        for (n, some) in self.by_depth(chunks)?.iter().enumerate() {
+            if n > 0 {
+                lanes.publish()?;
+            }
+            let relied = self.relied(some)?;
+            how.relied |= !relied.is_empty();
+            bytes += self.copy_some(&some.chunks, &relied, lanes)?;
+        }
+        Ok(bytes)
+    }
+
+    /// Each end reads, verifies and writes ahead by itself.
+    fn copy_some(
+        &self,
+        chunks: &[(ChunkId, u32)],
+        relied: &HashSet<ChunkId>,
+        lanes: &mut Lanes,
+    ) -> Result<u64> {
         let ids: Vec<ChunkId> = chunks.iter().map(|(id, _)| *id).collect();
         let mut bytes = 0;
         let send = |take: &mut dyn FnMut(Frame) -> Result<()>| {
-            self.from.each_frame(&ids, &mut |frame| {
+            self.from.each_frame(&ids, relied, &mut |frame| {
                 self.check_cancelled()?;
-                let len = frame.stored.len() as u64;
+                let len = frame.record_len();
                 let raw = sum(&frame.chunks);
                 self.pace.take(len);
                 take(frame)?;
@@ -304,6 +364,7 @@ impl Transfer<'_> {
 /// Chunks on their way to `send`, in bounded runs.
 struct Run<'a> {
     to: &'a dyn Remote,
+    sent: &'a HashSet<ChunkId>,
     progress: &'a dyn Progress,
     chunks: Vec<(ChunkId, u32)>,
     send: &'a mut SendRun<'a>,
@@ -321,6 +382,7 @@ impl Run<'_> {
     }
 
     fn flush(&mut self) -> Result<()> {
+        self.chunks.retain(|(id, _)| !self.sent.contains(id));
         let total: u64 = sum(&self.chunks);
         self.chunks.sort_unstable();
         self.chunks.dedup_by_key(|(id, _)| *id);
@@ -343,7 +405,7 @@ fn sum(chunks: &[(ChunkId, u32)]) -> u64 {
 
 /// Chunks that were counted, by the prefixes of their ids: an estimate needs no more. Past its bound everything counts, so an estimate is then at most too high.
 #[derive(Default)]
-struct Counted(std::collections::HashSet<u64>);
+struct Counted(HashSet<u64>);
 
 /// Entries that [`Counted`] remembers: 128 GiB of content, at most 64 MiB of memory.
 const COUNTED_MAX: usize = 2 << 20;

@@ -9,10 +9,14 @@
 mod align;
 mod base;
 mod make;
+mod parts;
 mod patch;
 
+pub(crate) use align::{Features, features, sparseness};
 pub use base::Base;
+pub(crate) use base::Chunks;
 pub use make::{Delta, make};
+pub(crate) use parts::{Aligner, Chunk, Part};
 pub use patch::{Header, Patch};
 
 /// The first bytes of a delta.

@@ -248,10 +248,10 @@ pub(crate) fn compressed(raw: &[u8]) -> Option<Vec<u8>> {
 /// These bytes as one zstd frame with `prefix` before them; `None` where that would be no shorter.
 ///
 /// zstd would choose its tables by the length of `raw`, and not find what is in a longer prefix.
-pub(crate) fn compress_with_prefix(raw: &[u8], prefix: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn compress_with_prefix(raw: &[u8], prefix: &[u8], level: i32) -> Option<Vec<u8>> {
     let mut context = zstd_safe::CCtx::create();
     for parameter in [
-        CParameter::CompressionLevel(ZSTD_LEVEL),
+        CParameter::CompressionLevel(level),
         CParameter::WindowLog(PREFIX_WINDOW_LOG),
         CParameter::HashLog(PREFIX_HASH_LOG),
         CParameter::ChainLog(PREFIX_HASH_LOG),

@@ -18,8 +18,15 @@ pub const FRAME_STORED_MAX: usize = FRAME_RAW_MAX + FRAME_RAW_MAX / 8;
 pub const FRAME_CHUNKS_MAX: usize = 4096;
 /// Most base chunks that one delta frame may name.
 pub const FRAME_BASES_MAX: usize = 8;
-/// Longest chain of bases behind a frame.
-pub const DELTA_DEPTH_MAX: u8 = 2;
+/// Longest chain of bases behind a frame: a reader of one version of a file decodes up to so many
+/// others, and each version goes as the difference from the one before.
+pub const DELTA_DEPTH_MAX: u8 = 8;
+/// Most chunks behind a frame, however they are based on each other.
+pub const BEHIND_MAX: usize = 1024;
+/// Longest chain that is followed: what was a base at its place may be gone, and a deeper copy left.
+pub const READ_DEPTH_MAX: u8 = 2 * DELTA_DEPTH_MAX;
+/// Base chunks that are decoded together: 16 MiB of them, 64 at the most.
+pub const BASES_TOGETHER_MAX: usize = 256;
 /// Features of a base that are remembered to align what changed: 16 MiB of them.
 pub const FEATURES_MAX: usize = 1 << 20;
 /// Chunks of a base that a delta between files may copy: those of some 250 GiB, in 176 MiB.
@@ -28,6 +35,9 @@ pub const BASE_CHUNKS_MAX: usize = 4 << 20;
 pub const PREFIX_MAX: usize = 1 << 20;
 /// Level of plain frames: the knee of the curve (docs/format.md).
 pub const ZSTD_LEVEL: i32 = 3;
+/// Level of delta frames: 5 % smaller than at the level of plain ones, for half the speed, which is
+/// still more than that of most links.
+pub const DELTA_LEVEL: i32 = 6;
 /// Size of zstd's tables, as a power of two, where a prefix is to be found in them.
 pub const PREFIX_HASH_LOG: u32 = 18;
 /// Window, as a power of two, that reaches from the end of the longest chunk to the begin of its prefix.

@@ -1,14 +1,19 @@
 //! What a lob reaches: its manifest, the segments and chunks in it, and the bases of their frames,
 //! as one view has them.
 
+use std::collections::HashMap;
+
 use crate::error::{Error, Result};
 use crate::frame::{decode, verify_chunk};
 use crate::id::{ChunkId, LobId};
-use crate::limits::{CHUNK_MAX, DELTA_DEPTH_MAX, PLACES_MAX};
+use crate::limits::{BEHIND_MAX, CHUNK_MAX, PLACES_MAX, READ_DEPTH_MAX};
 use crate::manifest::{Manifest, Parts};
 use crate::pack::{self, ChunkEntry, FrameEntry, LobEntry};
 use crate::store::Store;
 use crate::view::{Place, View, is_absent};
+
+/// Base chunks that were read for the sake of one frame: bases have bases in common.
+type Known = HashMap<ChunkId, Vec<u8>>;
 
 /// A store as one view has it: what is read through it does not change with the roots.
 #[derive(Debug, Clone, Copy)]
@@ -63,13 +68,16 @@ impl Reach<'_> {
 
     /// The verified bytes of a chunk.
     pub(crate) fn bytes(&self, id: &ChunkId) -> Result<Vec<u8>> {
-        self.bytes_at_depth(id, 0)
+        self.any_bytes(id, 0, &mut Known::new())
     }
 
-    fn bytes_at_depth(&self, id: &ChunkId, depth: u8) -> Result<Vec<u8>> {
+    fn any_bytes(&self, id: &ChunkId, depth: u8, known: &mut Known) -> Result<Vec<u8>> {
+        if let Some(bytes) = known.get(id) {
+            return Ok(bytes.clone());
+        }
         let mut failed = Error::NoChunk(*id);
         for place in self.view.find_all(self.store.packs(), id, PLACES_MAX)? {
-            match self.bytes_at(&place, depth) {
+            match self.bytes_for(&place, depth, known) {
                 Err(error) if is_absent(&error) => failed = error,
                 done => return done,
             }
@@ -77,37 +85,52 @@ impl Reach<'_> {
         Err(failed)
     }
 
-    /// The verified bytes of the chunk at this place. `depth` counts the frames that were opened for
-    /// the sake of this one.
-    pub(crate) fn bytes_at(&self, place: &Place<ChunkEntry>, depth: u8) -> Result<Vec<u8>> {
+    /// The verified bytes of the chunk at this place.
+    pub(crate) fn bytes_at(&self, place: &Place<ChunkEntry>) -> Result<Vec<u8>> {
+        self.bytes_for(place, 0, &mut Known::new())
+    }
+
+    /// `depth` counts the frames that were opened for the sake of this one.
+    fn bytes_for(
+        &self,
+        place: &Place<ChunkEntry>,
+        depth: u8,
+        known: &mut Known,
+    ) -> Result<Vec<u8>> {
         let id = &place.entry.id;
         let frame = place.table.frame(place.entry.frame as usize);
-        let raw = self.raw(
-            &Place {
-                pack: place.pack,
-                table: place.table.clone(),
-                entry: frame.ok_or_else(|| Error::damaged(id, "it is in no frame"))?,
-            },
-            depth,
-        )?;
-        part(&raw, &place.entry).map(<[u8]>::to_vec)
+        let place_of_frame = Place {
+            pack: place.pack,
+            table: place.table.clone(),
+            entry: frame.ok_or_else(|| Error::damaged(id, "it is in no frame"))?,
+        };
+        let raw = self.raw_for(&place_of_frame, depth, known)?;
+        let bytes = part(&raw, &place.entry)?.to_vec();
+        if depth > 0 && known.len() < BEHIND_MAX {
+            let _ = known.insert(*id, bytes.clone());
+        }
+        Ok(bytes)
     }
 
     /// A frame decoded, and nothing of it verified.
-    pub(crate) fn raw(&self, place: &Place<FrameEntry>, depth: u8) -> Result<Vec<u8>> {
+    pub(crate) fn raw(&self, place: &Place<FrameEntry>) -> Result<Vec<u8>> {
+        self.raw_for(place, 0, &mut Known::new())
+    }
+
+    fn raw_for(&self, place: &Place<FrameEntry>, depth: u8, known: &mut Known) -> Result<Vec<u8>> {
         let (frame, packs) = (&place.entry, self.store.packs());
         let (file, path) = (packs.file(&place.pack)?, packs.path(&place.pack));
         let stored = pack::read_frame_payload(file.as_ref(), &path, frame)?;
         let bases = place.table.bases(frame);
-        if depth >= DELTA_DEPTH_MAX && !bases.is_empty() {
+        if depth >= READ_DEPTH_MAX && !bases.is_empty() {
             let why = "a frame whose bases are too deep";
             return Err(Error::damaged(path.display(), why));
         }
-        let bases = bases
-            .iter()
-            .map(|base| self.bytes_at_depth(base, depth + 1));
-        let bases = bases.collect::<Result<Vec<_>>>()?.concat();
-        decode(frame.codec, &stored, frame.raw as usize, &bases)
+        let mut prefix = Vec::new();
+        for base in &bases {
+            prefix.extend(self.any_bytes(base, depth + 1, known)?);
+        }
+        decode(frame.codec, &stored, frame.raw as usize, &prefix)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Reading lobs and frames: located, decoded and verified on all cores, in bounded windows.
 
+mod bases;
 mod recent;
 mod window;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::ops::Range;
 use std::sync::mpsc;
@@ -13,15 +14,25 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::frame::{Codec, Frame, decode, verify_chunk};
 use crate::id::{ChunkId, LobId, PackId};
-use crate::limits::{CHUNK_MAX, DELTA_DEPTH_MAX, READ_WINDOW, WINDOW_ITEMS_MAX};
+use crate::limits::{CHUNK_MAX, READ_WINDOW, WINDOW_ITEMS_MAX};
 use crate::manifest::{Manifest, Parts};
 use crate::pack::{self, ChunkEntry, FrameEntry};
 use crate::progress::Progress;
 use crate::store::Store;
 use crate::view::{Place, is_absent};
 
+pub(crate) use bases::{Bases, batches};
 pub(crate) use recent::Recent;
 use window::Window;
+
+/// What the frame of a chunk stands on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kin {
+    /// Length of the longest chain of bases behind the frame; 0 for a plain one.
+    pub depth: u8,
+    /// Its base chunks, in order.
+    pub bases: Vec<ChunkId>,
+}
 
 /// Is called with an offset in a lob and the chunks that follow from there.
 type EachRun<'a> = &'a mut dyn FnMut(u64, &[(ChunkId, u32)]) -> Result<()>;
@@ -30,6 +41,8 @@ type EachRun<'a> = &'a mut dyn FnMut(u64, &[(ChunkId, u32)]) -> Result<()>;
 struct Group {
     place: Place<FrameEntry>,
     chunks: Vec<ChunkEntry>,
+    /// Whether the frame moves as it is stored.
+    copied: bool,
 }
 
 impl Store {
@@ -201,7 +214,8 @@ impl Store {
     fn chunk_in(&self, place: &Place<ChunkEntry>, depth: u8) -> Result<Vec<u8>> {
         let id = &place.entry.id;
         let group = group_of(place)?;
-        let raw = self.decode_frame(&group.place, depth)?;
+        let bases = self.bases(group.bases().into_iter(), depth)?;
+        let raw = self.decode_frame(&group.place, &bases)?;
         let part = range_of(&place.entry);
         let whole = match raw.get(part) {
             Some(bytes) => verify_chunk(id, bytes).map(|()| bytes.to_vec()),
@@ -221,9 +235,9 @@ impl Store {
         })
     }
 
-    /// Decodes a frame; its chunks are not verified yet. `depth` counts the frames that were opened
-    /// for the sake of this one, so that a cycle of bases ends.
-    fn decode_frame(&self, place: &Place<FrameEntry>, depth: u8) -> Result<Vec<u8>> {
+    /// Decodes a frame; its chunks are not verified yet. Those of its bases that are not among `bases`
+    /// are read for it alone.
+    fn decode_frame(&self, place: &Place<FrameEntry>, bases: &Bases) -> Result<Vec<u8>> {
         let file = self.packs().file(&place.pack)?;
         let path = self.packs().path(&place.pack);
         let stored = pack::read_frame_payload(file.as_ref(), &path, &place.entry)?;
@@ -231,63 +245,59 @@ impl Store {
         let raw = match codec {
             Codec::Raw if stored.len() == raw_len => Ok(stored),
             Codec::Raw | Codec::Zstd => decode(codec, &stored, raw_len, &[]),
-            Codec::ZstdPrefix if depth >= DELTA_DEPTH_MAX => {
-                Err(Error::damaged("a frame", "its bases are too deep"))
-            }
             Codec::ZstdPrefix => {
-                let bases = place.table.bases(&place.entry);
-                let bases = bases
-                    .iter()
-                    .map(|base| self.chunk_at_depth(base, depth + 1));
-                decode(
-                    codec,
-                    &stored,
-                    raw_len,
-                    &bases.collect::<Result<Vec<_>>>()?.concat(),
-                )
+                let prefix = self.prefix(&place.table.bases(&place.entry), bases)?;
+                decode(codec, &stored, raw_len, &prefix)
             }
         };
         self.in_pack(&place.pack, raw)
     }
 
-    /// Fails unless every chunk of a frame from elsewhere hashes to its id. The bases of a delta
-    /// frame must be in this store already.
-    pub(crate) fn verify_frame(&self, frame: &Frame) -> Result<()> {
-        if frame.bases.is_empty() {
-            return frame.verify_plain();
-        }
-        frame.check()?;
-        let bases: Result<Vec<_>> = frame.bases.iter().map(|base| self.chunk(base)).collect();
-        let raw = decode(
-            frame.codec,
-            &frame.stored,
-            frame.raw_len(),
-            &bases?.concat(),
-        )?;
-        let mut at = 0;
-        frame.chunks.iter().try_for_each(|(id, len)| {
-            at += *len as usize;
-            verify_chunk(id, &raw[at - *len as usize..at])
-        })
+    /// For each chunk what its frame stands on; `None` where the store does not hold it.
+    pub fn kin(&self, chunks: &[ChunkId]) -> Result<Vec<Option<Kin>>> {
+        let view = self.view();
+        let kin = |id: &ChunkId| {
+            let place = view.find(self.packs(), id)?;
+            Ok(place.map(|place| {
+                let frame = place.table.frame(place.entry.frame as usize);
+                frame.map_or_else(Kin::default, |frame| Kin {
+                    depth: frame.depth,
+                    bases: place.table.bases(&frame),
+                })
+            }))
+        };
+        chunks.iter().map(kin).collect()
     }
 
     /// Calls `each` for frames that together hold all of `chunks` (which the store must hold), in
     /// the order of the packs, reading on all cores and never holding more than a bounded window.
-    /// Frames are as stored; one of which less than half is asked for, and one that needs bases,
-    /// comes newly made of just what is asked for. Chunks of frames as stored are not verified
-    /// unless another pack could serve: [`Writer::add_frame`](crate::Writer::add_frame) does that.
+    /// Frames are as stored; one of which less than half is asked for, and one with a base that is
+    /// not among `relied`, the chunks that the receiver has, comes newly made of just what is asked
+    /// for. Chunks of frames as stored are not verified unless another pack could serve:
+    /// [`Writer::add_frame`](crate::Writer::add_frame) does that.
     pub fn each_frame(
         &self,
         chunks: &[ChunkId],
+        relied: &HashSet<ChunkId>,
         each: &mut dyn FnMut(Frame) -> Result<()>,
     ) -> Result<()> {
-        let groups = self.group_by_frame(chunks)?;
+        let mut groups = self.group_by_frame(chunks)?;
+        groups.iter_mut().for_each(|group| group.copy_if(relied));
         std::thread::scope(|scope| {
             let (sender, receiver) = mpsc::sync_channel::<Vec<Frame>>(1);
             let ahead = scope.spawn(move || {
+                // Those that are copied need no bases here.
+                let needed = |group: &Group| match group.copied {
+                    true => Vec::new(),
+                    false => group.bases(),
+                };
                 for window in windows(&groups) {
-                    let frames: Result<_> = window.par_iter().map(|g| self.frame_of(g)).collect();
-                    sender.send(frames?).map_err(|_| Error::Interrupted)?;
+                    for some in batches(window, needed) {
+                        let bases = self.bases(some.iter().flat_map(needed), 0)?;
+                        let frame = |group| self.frame_of(group, &bases);
+                        let frames: Result<_> = some.par_iter().map(frame).collect();
+                        sender.send(frames?).map_err(|_| Error::Interrupted)?;
+                    }
                 }
                 Ok(())
             });
@@ -323,14 +333,14 @@ impl Store {
         Ok(groups)
     }
 
-    fn frame_of(&self, group: &Group) -> Result<Frame> {
-        if group.is_copied() {
+    fn frame_of(&self, group: &Group, bases: &Bases) -> Result<Frame> {
+        if group.copied {
             match self.stored_frame(group) {
                 Err(error) if is_absent(&error) => {}
                 done => return done,
             }
         }
-        let raw = self.decode_group(group)?.join();
+        let raw = self.decode_group(group, bases)?.join();
         Ok(Frame::plain(
             group.chunks.iter().map(|c| (c.id, c.len)).collect(),
             &raw,
@@ -345,7 +355,7 @@ impl Store {
         let view = self.view();
         for chunk in &group.chunks {
             if view.find_all(self.packs(), &chunk.id, 2)?.len() > 1 {
-                frame.verify_plain()?;
+                self.verify_frame(&frame)?;
                 break;
             }
         }
@@ -359,16 +369,22 @@ impl Group {
         self.chunks.iter().map(|chunk| chunk.len as usize).sum()
     }
 
-    /// Whether the frame moves as it is stored.
-    fn is_copied(&self) -> bool {
+    /// The bases of its frame.
+    fn bases(&self) -> Vec<ChunkId> {
+        self.place.table.bases(&self.place.entry)
+    }
+
+    /// Lets the frame move as it is stored, if that pays and the receiver has its bases.
+    fn copy_if(&mut self, relied: &HashSet<ChunkId>) {
         let frame = &self.place.entry;
-        frame.bases == 0 && 2 * self.wanted() >= frame.raw as usize
+        self.copied = 2 * self.wanted() >= frame.raw as usize
+            && self.bases().iter().all(|base| relied.contains(base));
     }
 
     /// Bytes that its frame takes in memory, at most.
     fn moved_bytes(&self) -> usize {
         let frame = &self.place.entry;
-        let bytes = if self.is_copied() {
+        let bytes = if self.copied {
             frame.stored as usize
         } else {
             self.wanted()
@@ -389,6 +405,7 @@ fn group_of(place: &Place<ChunkEntry>) -> Result<Group> {
             entry,
         },
         chunks: vec![place.entry],
+        copied: false,
     })
 }
 

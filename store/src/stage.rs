@@ -16,8 +16,6 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 
-use rayon::prelude::*;
-
 use crate::disk::Lock;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -211,16 +209,15 @@ impl<'s> Writer<'s> {
     fn write_received(&mut self) -> Result<()> {
         self.received_bytes = 0;
         let frames = std::mem::take(&mut self.received);
-        frames
-            .par_iter()
-            .try_for_each(|frame| self.store.verify_frame(frame))?;
-        for frame in &frames {
-            if frame
-                .chunks
-                .iter()
-                .any(|(id, _)| !self.has_chunk(id).unwrap_or(false))
-            {
-                self.append(frame)?;
+        self.store.verify_frames(&frames)?;
+        let mut known = HashMap::new();
+        for frame in frames {
+            let has = |(id, _): &(ChunkId, u32)| self.has_chunk(id).unwrap_or(false);
+            if !frame.chunks.iter().all(has) {
+                match frame.bases.is_empty() {
+                    true => self.append(&frame)?,
+                    false => self.append(&self.store.rooted(frame, &mut known)?)?,
+                }
             }
         }
         Ok(())
@@ -405,7 +402,7 @@ impl<'s> Writer<'s> {
         if self.moving || self.chunks.contains_key(id) {
             return Ok(self.chunks.contains_key(id));
         }
-        Ok(self.store.view().find(self.store.packs(), id)?.is_some())
+        self.store.view().holds(self.store.packs(), id)
     }
 
     fn stage(&mut self) -> Result<&Stage> {

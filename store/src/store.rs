@@ -261,9 +261,7 @@ impl Store {
     /// a yes is certain, and for a no the chunk may be stored once more.
     pub fn has_chunks(&self, ids: &[ChunkId]) -> Result<Vec<bool>> {
         let view = self.view();
-        ids.iter()
-            .map(|id| Ok(view.find(&self.packs, id)?.is_some()))
-            .collect()
+        ids.iter().map(|id| view.holds(&self.packs, id)).collect()
     }
 
     /// The manifest of a lob; `None` when the store does not hold it.

@@ -34,6 +34,8 @@ pub(crate) trait Listed {
     fn look_up(&self, table: &Table) -> Option<Self::Entry>;
     /// Entry `number` of a table, if it is that of this id.
     fn confirm(&self, table: &Table, number: usize) -> Option<Self::Entry>;
+    /// How many frames must be decoded to read it, besides its own.
+    fn depth(table: &Table, entry: &Self::Entry) -> u8;
 }
 
 impl Listed for ChunkId {
@@ -52,6 +54,11 @@ impl Listed for ChunkId {
         let entry = (number < table.chunk_count()).then(|| table.chunk(number));
         entry.filter(|entry| entry.id == *self)
     }
+
+    fn depth(table: &Table, entry: &ChunkEntry) -> u8 {
+        let frame = table.frame(entry.frame as usize);
+        frame.map_or(u8::MAX, |frame| frame.depth)
+    }
 }
 
 impl Listed for LobId {
@@ -69,6 +76,10 @@ impl Listed for LobId {
     fn confirm(&self, table: &Table, number: usize) -> Option<LobEntry> {
         let entry = (number < table.lob_count()).then(|| table.lob(number));
         entry.filter(|entry| entry.id == *self)
+    }
+
+    fn depth(_: &Table, _: &LobEntry) -> u8 {
+        0
     }
 }
 
@@ -202,21 +213,21 @@ impl View {
         view
     }
 
-    /// A place of what has this id: the newest, for what was written last is asked for most.
+    /// A place of what has this id: of those with the fewest bases behind them the newest, for what
+    /// was written last is asked for most.
+    ///
+    /// Whoever writes a delta frame takes this place of each base for the depth of the frame, and
+    /// whoever drops packs keeps this one. So the bases of a frame are always at a lower depth than
+    /// it, however many copies come and go, and none is ever based on itself.
     ///
     /// Runs of the index are believed here, unread: one that is damaged may hide what the store
     /// holds. Whoever only wants to spare himself a copy loses nothing but that; who cannot do
     /// without goes on looking when this finds nothing.
     pub(crate) fn find<I: Listed>(&self, packs: &Packs, id: &I) -> Result<Option<Place<I::Entry>>> {
-        let mut found = None;
-        self.each_place(packs, id, &mut |place| {
-            found = Some(place);
-            false
-        })?;
-        Ok(found)
+        Ok(self.find_all(packs, id, 1)?.pop())
     }
 
-    /// Up to `most` places of what has this id, the newest first.
+    /// Up to `most` places of what has this id, in the order in which they are to be tried.
     pub(crate) fn find_all<I: Listed>(
         &self,
         packs: &Packs,
@@ -224,11 +235,26 @@ impl View {
         most: usize,
     ) -> Result<Vec<Place<I::Entry>>> {
         let mut found = Vec::new();
+        let mut plain = 0;
         self.each_place(packs, id, &mut |place| {
-            found.push(place);
-            found.len() < most
+            let depth = I::depth(&place.table, &place.entry);
+            plain += usize::from(depth == 0);
+            found.push((depth, place));
+            plain < most
         })?;
-        Ok(found)
+        found.sort_by_key(|(depth, _)| *depth);
+        found.truncate(most);
+        Ok(found.into_iter().map(|(_, place)| place).collect())
+    }
+
+    /// Whether there is a place of what has this id.
+    pub(crate) fn holds<I: Listed>(&self, packs: &Packs, id: &I) -> Result<bool> {
+        let mut held = false;
+        self.each_place(packs, id, &mut |_| {
+            held = true;
+            false
+        })?;
+        Ok(held)
     }
 
     /// Calls `each` for the places of what has this id, until it wants no more.

@@ -149,7 +149,7 @@ impl Reader {
         require(end == Ok(stored.len()), "one zstd frame and no more")?;
         let mut prefix = Vec::new();
         for base in &frame.bases {
-            require(deep < 2, "bases too deep")?;
+            require(deep < 16, "bases too deep")?;
             prefix.extend(self.chunk(base, deep + 1)?);
         }
         let mut raw = Vec::with_capacity(frame.raw);

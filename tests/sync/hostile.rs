@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn packs(origin: &Repo) -> Vec<PathBuf> {
+pub fn packs(origin: &Repo) -> Vec<PathBuf> {
     let files = census(&origin.path().join("lob/packs"));
     let mut packs: Vec<PathBuf> = files.into_keys().collect();
     packs.retain(|path| path.extension().is_some_and(|end| end == "pack"));

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -48,6 +49,7 @@ fn copy_with(
         from,
         to,
         origin: Origin::Foreign,
+        bases: &HashMap::new(),
         pace: &Pace::unlimited(),
         progress: &progress,
     }
@@ -131,6 +133,7 @@ fn p7_what_a_copy_counts_on_may_be_pruned_meanwhile() {
             from: &from,
             to: &to,
             origin: Origin::Own,
+            bases: &HashMap::new(),
             pace: &Pace::unlimited(),
             progress: &pruner,
         };
@@ -153,7 +156,7 @@ fn only_chunks_that_the_receiver_lacks_move() {
     let lob = from.add(&new);
     let (moved, progress) = copy(&from, &to, &[lob]);
     let moved = moved.unwrap();
-    assert_eq!((moved.chunks, moved.bytes, moved.size()), (1, 16, 160));
+    assert_eq!((moved.chunks, moved.bytes, moved.size()), (1, 16 + 68, 160));
     assert_eq!(to.get(&lob.id), Some(new));
     assert_eq!(
         progress.bytes.into_inner(),
@@ -175,6 +178,7 @@ fn a_chunk_that_many_lobs_share_moves_and_counts_once() {
         from: &from,
         to: &to,
         origin: Origin::Own,
+        bases: &HashMap::new(),
         pace: &Pace::unlimited(),
         progress: &(),
     };

@@ -25,14 +25,14 @@ const MIX: u64 = 0xd6e8_feb8_6659_fd93;
 
 /// The features of a base and where they are.
 #[derive(Debug)]
-pub(super) struct Features {
+pub(crate) struct Features {
     sparse: u32,
     /// By key, then place.
     places: Vec<(u64, u64)>,
 }
 
 /// How sparse features are in a base of `len` bytes.
-pub(super) fn sparseness(len: u64) -> u32 {
+pub(crate) fn sparseness(len: u64) -> u32 {
     let mut sparse = SPARSE;
     while len >> sparse > FEATURES_MAX as u64 {
         sparse += 1;
@@ -41,7 +41,7 @@ pub(super) fn sparseness(len: u64) -> u32 {
 }
 
 /// The features of `bytes` with their offsets in them.
-pub(super) fn features(bytes: &[u8], sparse: u32) -> Vec<(u64, u64)> {
+pub(crate) fn features(bytes: &[u8], sparse: u32) -> Vec<(u64, u64)> {
     let mut found = Vec::with_capacity(bytes.len() >> sparse);
     for (at, window) in bytes.windows(FEATURE).enumerate() {
         let (Some(first), Some(last)) = (window.first_chunk::<8>(), window.last_chunk::<8>())
@@ -61,7 +61,7 @@ pub(super) fn features(bytes: &[u8], sparse: u32) -> Vec<(u64, u64)> {
 
 impl Features {
     /// The features that were found in a base.
-    pub(super) fn new(mut places: Vec<(u64, u64)>, sparse: u32) -> Features {
+    pub(crate) fn new(mut places: Vec<(u64, u64)>, sparse: u32) -> Features {
         places.par_sort_unstable();
         let mut kept = Vec::with_capacity(places.len());
         for same in places.chunk_by(|a, b| a.0 == b.0) {

@@ -27,7 +27,7 @@ pub struct Base {
 
 /// What a base consists of.
 #[derive(Debug)]
-pub(super) struct Chunks {
+pub(crate) struct Chunks {
     /// The hash of the whole.
     pub(super) id: LobId,
     /// Id, offset and length, by id and offset.
@@ -112,11 +112,7 @@ impl Base {
                 return Err(Error::Interrupted);
             }
         }
-        places.par_sort_unstable();
-        Ok(Chunks {
-            id: whole.finalize().into(),
-            places,
-        })
+        Ok(Chunks::new(whole.finalize().into(), places))
     }
 
     /// Its features, which are found at the first call.
@@ -145,6 +141,12 @@ impl Base {
 }
 
 impl Chunks {
+    /// Those of a lob of which they are all listed here, as id, offset and length, in any order.
+    pub(crate) fn new(id: LobId, mut places: Vec<(ChunkId, u64, u32)>) -> Chunks {
+        places.par_sort_unstable();
+        Chunks { id, places }
+    }
+
     /// Where the base holds a chunk: the place nearest to where it is expected.
     pub(super) fn find(&self, id: &ChunkId, expected: u64) -> Option<u64> {
         let first = self.places.partition_point(|(other, _, _)| other < id);

@@ -8,10 +8,11 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::frame;
 use crate::id::{ChunkId, LobId};
-use crate::limits::{ADD_WINDOW, CHUNK_MAX, PREFIX_MAX};
+use crate::limits::{ADD_WINDOW, CHUNK_MAX, PREFIX_MAX, ZSTD_LEVEL};
 use crate::progress::Progress;
 
-use super::base::{Base, Chunks, cut};
+use super::base::{Base, cut};
+use super::parts::{Aligner, Chunk, Part};
 use super::{COPY, END, MAGIC, PREFIXED, RAW, VERSION, ZSTD};
 
 /// Bytes of the base on both sides of where a chunk was that serve as its prefix too: an edit in it
@@ -59,9 +60,7 @@ pub fn make(
     writer.put(&[MAGIC, &version[..], &[0; 6], &lengths, chunks.id.as_bytes()].concat())?;
     let mut maker = Maker {
         base,
-        chunks: &chunks,
-        at: 0,
-        expected: 0,
+        aligner: Aligner::new(&chunks, |run| (2 * run + AROUND).min(PREFIX_MAX as u64 / 2)),
     };
     let mut whole = blake3::Hasher::new();
     let mut buffer = Vec::with_capacity(ADD_WINDOW + CHUNK_MAX);
@@ -99,24 +98,10 @@ pub fn make(
     })
 }
 
-/// Where in the new file and in the base the last window ended.
+/// What codes the windows of the new file.
 struct Maker<'a> {
     base: &'a Base,
-    chunks: &'a Chunks,
-    /// Offset of the window in the new file.
-    at: u64,
-    /// Where in the base its content is expected.
-    expected: u64,
-}
-
-/// What becomes of a chunk.
-enum Part {
-    /// It is in the base, at this place.
-    Known(u64),
-    /// It is not, and this part of the base is like it.
-    Near(Range<u64>),
-    /// It is like nothing.
-    New,
+    aligner: Aligner<'a>,
 }
 
 impl Maker<'_> {
@@ -127,101 +112,25 @@ impl Maker<'_> {
         cuts: &[(usize, usize)],
         out: &mut Instructions<'_>,
     ) -> Result<()> {
-        let ids: Vec<_> = cuts
+        let chunks: Vec<_> = cuts
             .par_iter()
-            .map(|&(start, len)| ChunkId::of(&bytes[start..start + len]))
+            .map(|&(start, len)| {
+                let bytes = &bytes[start..start + len];
+                let (id, len) = (ChunkId::of(bytes), len as u64);
+                Chunk { id, len, bytes }
+            })
             .collect();
-        let known = self.known(&ids, cuts);
-        let parts = self.parts(&known, cuts, bytes)?;
+        let parts = self.aligner.window(&chunks, &|| self.base.features())?;
         let coded: Result<Vec<_>> = parts
             .par_iter()
-            .zip(cuts)
-            .map(|(part, &(start, len))| self.code(part, &bytes[start..start + len]))
+            .zip(&chunks)
+            .map(|(part, chunk)| self.code(part, chunk.bytes))
             .collect();
         for ((part, coded), &(_, len)) in parts.iter().zip(coded?).zip(cuts) {
             match part {
                 Part::Known(place) => out.copy(*place, len as u64)?,
-                Part::Near(_) | Part::New => out.code(&coded)?,
+                Part::Gap(_) | Part::Like(_) => out.code(&coded)?,
             }
-        }
-        self.at += cuts.iter().map(|&(_, len)| len as u64).sum::<u64>();
-        Ok(())
-    }
-
-    /// Where the base has each chunk.
-    fn known(&mut self, ids: &[ChunkId], cuts: &[(usize, usize)]) -> Vec<Option<u64>> {
-        let mut expected = self.expected;
-        ids.iter()
-            .zip(cuts)
-            .map(|(id, &(_, len))| {
-                let found = self.chunks.find(id, expected);
-                expected = found.unwrap_or(expected) + len as u64;
-                found
-            })
-            .collect()
-    }
-
-    /// Finds what each chunk is like.
-    fn parts(
-        &mut self,
-        known: &[Option<u64>],
-        cuts: &[(usize, usize)],
-        bytes: &[u8],
-    ) -> Result<Vec<Part>> {
-        let mut parts = Vec::with_capacity(cuts.len());
-        while let Some(place) = known.get(parts.len()) {
-            let n = parts.len();
-            if let Some(place) = place {
-                self.expected = place + cuts[n].1 as u64;
-                parts.push(Part::Known(*place));
-                continue;
-            }
-            let run = known[n..].iter().take_while(|place| place.is_none());
-            let run = &cuts[n..n + run.count()];
-            let next = known.get(n + run.len()).copied().flatten();
-            match next.and_then(|next| self.gap(run, next)) {
-                Some(gap) => parts.extend(run.iter().map(|_| Part::Near(gap.clone()))),
-                None => self.parts_of(run, bytes, &mut parts)?,
-            }
-        }
-        Ok(parts)
-    }
-
-    /// The part of the base between what was copied last and what is copied next, from `next` on,
-    /// with what is around it; `None` where it is not about what a run of new chunks replaced.
-    fn gap(&self, run: &[(usize, usize)], next: u64) -> Option<Range<u64>> {
-        let gap = self.expected..next;
-        let replaced: u64 = run.iter().map(|&(_, len)| len as u64).sum();
-        let most = (2 * replaced + AROUND).min(PREFIX_MAX as u64 / 2);
-        (gap.start <= gap.end && gap.end - gap.start <= most).then(|| self.around(gap))
-    }
-
-    /// Finds what each chunk of a run is like: by its features, or else next to what the chunk before
-    /// is like.
-    fn parts_of(
-        &mut self,
-        run: &[(usize, usize)],
-        bytes: &[u8],
-        parts: &mut Vec<Part>,
-    ) -> Result<()> {
-        let features = self.base.features()?;
-        let distances: Vec<_> = run
-            .par_iter()
-            .map(|&(start, len)| {
-                features.distance(&bytes[start..start + len], self.at + start as u64)
-            })
-            .collect();
-        for (&(start, len), distance) in run.iter().zip(distances) {
-            let here = self.at + start as u64;
-            if let Some(distance) = distance {
-                self.expected = here.saturating_add_signed(distance);
-            }
-            let like = self.expected..self.expected + len as u64;
-            self.expected = like.end;
-            parts.push(match self.around(like) {
-                nothing if nothing.is_empty() => Part::New,
-                near => Part::Near(near),
-            });
         }
         Ok(())
     }
@@ -234,14 +143,17 @@ impl Maker<'_> {
 
     /// The instruction that makes a chunk; nothing for one that is copied.
     fn code(&self, part: &Part, raw: &[u8]) -> Result<Vec<u8>> {
-        let prefixed = match part {
+        let near = match part {
             Part::Known(_) => return Ok(Vec::new()),
-            Part::New => None,
-            Part::Near(range) => {
+            Part::Gap(range) | Part::Like(range) => self.around(range.clone()),
+        };
+        let prefixed = match near {
+            range if range.is_empty() => None,
+            range => {
                 let prefix = self
                     .base
                     .read(range.start, (range.end - range.start) as usize)?;
-                frame::compress_with_prefix(raw, &prefix).map(|packed| {
+                frame::compress_with_prefix(raw, &prefix, ZSTD_LEVEL).map(|packed| {
                     let place = [
                         &range.start.to_le_bytes()[..],
                         &(prefix.len() as u32).to_le_bytes(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::disk::Map;
 use crate::error::{Error, Result};
+use crate::frame::Frame;
 use crate::id::{ChunkId, PackId};
 use crate::limits::{LOST_CHUNKS_MAX, READ_WINDOW};
 use crate::pack::{self, ChunkEntry, FrameEntry, LobEntry, Table};
@@ -13,6 +14,9 @@ use crate::view::is_absent;
 
 use super::named::Named;
 use super::{Depth, Each, Exam, Examined, Finding, Gravity, Object, Remedy};
+
+/// Frames of a pack that are read together.
+const TOGETHER: usize = 32;
 
 /// What was found in a pack.
 #[derive(Default)]
@@ -92,11 +96,17 @@ impl Exam<'_> {
                 chunks.push(chunk);
             }
         }
-        for (n, chunks) in chunks.iter().enumerate() {
+        for (first, some) in (0..).step_by(TOGETHER).zip(chunks.chunks(TOGETHER)) {
             self.go_on()?;
-            if let Err(error) = read_frame(store, id, &table, n, chunks) {
-                for chunk in chunks {
-                    read.chunk(store, id, chunk, &error);
+            let frames = some.iter().zip(first..);
+            let frames: Vec<_> = frames
+                .map(|(chunks, n)| read_frame(store, id, &table, n, chunks))
+                .collect();
+            for (error, chunks) in verify(store, frames).iter().zip(some) {
+                if let Err(error) = error {
+                    chunks
+                        .iter()
+                        .for_each(|chunk| read.chunk(store, id, chunk, error));
                 }
             }
         }
@@ -138,21 +148,36 @@ impl Read {
     }
 }
 
-/// Fails unless frame `n` is whole and as the table says, with `chunks`, those that are listed in it.
+/// Verifies frames that could be read, those with bases together, since their bases are the same.
+fn verify(store: &Store, frames: Vec<Result<Frame>>) -> Vec<Result<()>> {
+    let deltas = frames
+        .iter()
+        .flatten()
+        .filter(|frame| !frame.bases.is_empty());
+    let deltas: Vec<Frame> = deltas.cloned().collect();
+    let good = store.verify_frames(&deltas).is_ok();
+    let verify = |frame: Result<Frame>| match frame {
+        Ok(frame) if good && !frame.bases.is_empty() => Ok(()),
+        Ok(frame) => store.verify_frame(&frame),
+        Err(error) => Err(error),
+    };
+    frames.into_iter().map(verify).collect()
+}
+
+/// Reads frame `n`, which is to be as the table says, with `chunks`, those that are listed in it.
 fn read_frame(
     store: &Store,
     pack: &PackId,
     table: &Table,
     n: usize,
     chunks: &[ChunkEntry],
-) -> Result<()> {
+) -> Result<Frame> {
     let path = store.packs().path(pack);
     let bad = |why: &str| Err(Error::damaged(path.display(), why));
     let Some(entry) = table.frame(n) else {
         return bad("a frame of a codec that is not known");
     };
     let frame = pack::read_frame(store.packs().file(pack)?.as_ref(), &path, &entry)?;
-    store.verify_frame(&frame)?;
     let listed = FrameEntry {
         raw: frame.raw_len() as u32,
         stored: frame.stored.len() as u32,
@@ -175,7 +200,7 @@ fn read_frame(
         .iter()
         .all(|c| places.contains(&(c.id, c.offset, c.len)))
     {
-        true => Ok(()),
+        true => Ok(frame),
         false => bad("a chunk is not where the table says"),
     }
 }

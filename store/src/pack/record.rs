@@ -23,6 +23,13 @@ const KIND_MANIFEST: u8 = 2;
 /// Readers skip records of unknown kinds from here up, and refuse those below.
 const KIND_OPTIONAL: u8 = 0x80;
 
+impl Frame {
+    /// Bytes that it takes in a pack, with its ids and its header.
+    pub fn record_len(&self) -> u64 {
+        (frame_head(self.chunks.len(), self.bases.len()) + self.stored.len()) as u64
+    }
+}
+
 /// Length of a frame record up to its stored bytes.
 pub(super) fn frame_head(chunks: usize, bases: usize) -> usize {
     RECORD_HEADER + chunks * CHUNK_ITEM + bases * ID_LEN

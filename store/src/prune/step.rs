@@ -114,7 +114,7 @@ fn check_others(marks: &mut Marks<'_>, p: usize) -> Result<()> {
         let Some((at, m, place)) = marks.chunk_at(&id)? else {
             continue;
         };
-        if at != p && marks.packs[at].chunks.has(m) && marks.reach().bytes_at(&place, 0).is_err() {
+        if at != p && marks.packs[at].chunks.has(m) && marks.reach().bytes_at(&place).is_err() {
             let _ = marks.packs[p].chunks.insert(n);
             for base in bases(&table, &table.chunk(n)) {
                 marks.mark_chunk(&base)?;
@@ -181,7 +181,7 @@ fn frame_of(marks: &Marks<'_>, place: &Place<FrameEntry>, chunks: &[ChunkEntry])
         let file = packs.file(&place.pack)?;
         return pack::read_frame(file.as_ref(), &packs.path(&place.pack), &place.entry);
     }
-    let raw = marks.reach().raw(place, 0)?;
+    let raw = marks.reach().raw(place)?;
     let mut kept = Vec::new();
     for chunk in chunks {
         kept.extend_from_slice(part(&raw, chunk)?);

@@ -3,15 +3,13 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use crate::error::{Error, Result};
 use crate::frame::verify_chunk;
 use crate::id::{ChunkId, PackId};
 use crate::store::Store;
 use crate::view::is_absent;
 
-use super::{Group, group_of, range_of};
+use super::{Bases, Group, group_of, range_of};
 
 /// Verified chunks of one frame.
 pub(super) struct Decoded {
@@ -21,6 +19,11 @@ pub(super) struct Decoded {
 }
 
 impl Decoded {
+    /// The bytes of part number `n`.
+    pub(super) fn part(&self, n: usize) -> Option<&[u8]> {
+        self.raw.get(self.parts.get(n)?.clone())
+    }
+
     /// The chunks, one after the other.
     pub(super) fn join(&self) -> Vec<u8> {
         let mut all = Vec::with_capacity(self.parts.iter().map(Range::len).sum());
@@ -32,19 +35,25 @@ impl Decoded {
 }
 
 /// The verified bytes of a stretch of a lob.
-pub(super) struct Window {
+pub(crate) struct Window {
     frames: Vec<Decoded>,
-    /// For each chunk in the order of the lob: the frame, and the part of it.
-    order: Vec<(usize, usize)>,
+    /// For each chunk in the order of the lob.
+    order: Vec<InFrame>,
 }
+
+/// The number of a frame, and of the part of it.
+pub(super) type InFrame = (usize, usize);
 
 impl Window {
     /// The bytes of each chunk, in the order of the lob.
-    pub(super) fn chunks(&self) -> impl Iterator<Item = &[u8]> {
-        self.order.iter().map(|&(frame, part)| {
-            let frame = &self.frames[frame];
-            &frame.raw[frame.parts[part].clone()]
-        })
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.order.len()).filter_map(|n| self.chunk(n))
+    }
+
+    /// The bytes of chunk number `n`.
+    pub(crate) fn chunk(&self, n: usize) -> Option<&[u8]> {
+        let &(frame, part) = self.order.get(n)?;
+        self.frames.get(frame)?.part(part)
     }
 
     #[cfg(test)]
@@ -55,7 +64,25 @@ impl Window {
 
 impl Store {
     /// Decodes and verifies the chunks of a stretch of a lob in parallel.
-    pub(super) fn decode_window(&self, chunks: &[(ChunkId, u32)]) -> Result<Window> {
+    pub(crate) fn decode_window(&self, chunks: &[(ChunkId, u32)]) -> Result<Window> {
+        self.decode_at_depth(chunks, 0)
+    }
+
+    /// The same, for the sake of frames so many bases away.
+    pub(super) fn decode_at_depth(&self, chunks: &[(ChunkId, u32)], depth: u8) -> Result<Window> {
+        let (groups, order) = self.groups_of(chunks)?;
+        let frames: Result<_> = self.decode_groups(&groups, depth)?.into_iter().collect();
+        Ok(Window {
+            frames: frames?,
+            order,
+        })
+    }
+
+    /// The frames of a stretch of a lob, and the order of its chunks in them.
+    pub(super) fn groups_of(
+        &self,
+        chunks: &[(ChunkId, u32)],
+    ) -> Result<(Vec<Group>, Vec<InFrame>)> {
         let mut groups: Vec<Group> = Vec::new();
         let mut frames: HashMap<(PackId, u32), usize> = HashMap::new();
         let mut seen: HashMap<ChunkId, (u32, (usize, usize))> = HashMap::new();
@@ -89,30 +116,21 @@ impl Store {
             }
             order.push(at);
         }
-        let decode = |group: &Group| self.decode_group(group);
-        let frames: Result<_> = match groups.as_slice() {
-            // Most lobs are small: one frame is not worth waking another core.
-            [group] => decode(group).map(|frame| vec![frame]),
-            groups => groups.par_iter().map(decode).collect(),
-        };
-        Ok(Window {
-            frames: frames?,
-            order,
-        })
+        Ok((groups, order))
     }
 
     /// Decodes one frame, and verifies the chunks of it that were asked for. Those that cannot be had
     /// there come from other packs.
-    pub(super) fn decode_group(&self, group: &Group) -> Result<Decoded> {
-        match self.decode_here(group) {
-            Err(error) if is_absent(&error) => self.decode_apart(group)?.ok_or(error),
+    pub(super) fn decode_group(&self, group: &Group, bases: &Bases) -> Result<Decoded> {
+        match self.decode_here(group, bases) {
+            Err(error) if is_absent(&error) => self.decode_apart(group, bases)?.ok_or(error),
             done => done,
         }
     }
 
-    fn decode_apart(&self, group: &Group) -> Result<Option<Decoded>> {
+    fn decode_apart(&self, group: &Group, bases: &Bases) -> Result<Option<Decoded>> {
         // Of a frame that is damaged some chunks may be good. Each tells by its hash.
-        let here = self.decode_frame(&group.place, 0).unwrap_or_default();
+        let here = self.decode_frame(&group.place, bases).unwrap_or_default();
         let mut raw = Vec::with_capacity(group.wanted());
         let mut parts = Vec::with_capacity(group.chunks.len());
         for chunk in &group.chunks {
@@ -121,7 +139,7 @@ impl Store {
             if let Some(bytes) = here.get(range_of(chunk)).filter(good) {
                 raw.extend_from_slice(bytes);
             } else {
-                let read = |place: &_| self.chunk_in(place, 0);
+                let read = |place: &_| self.chunk_in(place, bases.depth());
                 match self.read_elsewhere(&chunk.id, &group.place.pack, read)? {
                     Some(bytes) => raw.extend_from_slice(&bytes),
                     None => return Ok(None),
@@ -132,10 +150,10 @@ impl Store {
         Ok(Some(Decoded { raw, parts }))
     }
 
-    fn decode_here(&self, group: &Group) -> Result<Decoded> {
+    fn decode_here(&self, group: &Group, bases: &Bases) -> Result<Decoded> {
         let parts: Vec<_> = group.chunks.iter().map(range_of).collect();
         if 2 * group.wanted() >= group.place.entry.raw as usize {
-            let raw = self.decode_frame(&group.place, 0)?;
+            let raw = self.decode_frame(&group.place, bases)?;
             self.in_pack(&group.place.pack, group.verify(&raw))?;
             return Ok(Decoded { raw, parts });
         }
@@ -143,7 +161,7 @@ impl Store {
         let key = (group.place.pack, group.place.entry.offset);
         let frame = self
             .recent()
-            .frame(key, || self.decode_frame(&group.place, 0))?;
+            .frame(key, || self.decode_frame(&group.place, bases))?;
         self.in_pack(&group.place.pack, group.verify(&frame))?;
         let mut raw = Vec::with_capacity(group.wanted());
         let moved = parts.iter().map(|part| {

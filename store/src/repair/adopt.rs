@@ -4,13 +4,13 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
-use crate::id::PackId;
-use crate::pack;
+use crate::id::{ChunkId, PackId};
+use crate::pack::{self, ChunkEntry};
 use crate::progress::Progress;
 use crate::reach::Reach;
 use crate::roots::{self, Root};
 use crate::store::{NEW_TABLE, Store};
-use crate::view::is_absent;
+use crate::view::{Listed, Place, is_absent};
 
 use super::rewrite::rewrite;
 
@@ -98,12 +98,19 @@ fn is_whole(store: &Store, id: &PackId, progress: &dyn Progress) -> Result<bool>
     let table = store.packs().table(id)?;
     let view = store.view().with(vec![(*id, table.clone())]);
     let reach = Reach { store, view: &view };
-    let need = |chunk: &crate::id::ChunkId| match view.find(store.packs(), chunk)? {
+    let need = |chunk: &ChunkId| match view.find(store.packs(), chunk)? {
         Some(_) => Ok(()),
         None => Err(Error::NoChunk(*chunk)),
     };
+    let depth_of = |place: &Place<ChunkEntry>| ChunkId::depth(&place.table, &place.entry);
     for frame in (0..table.frame_count()).filter_map(|n| table.frame(n)) {
-        table.bases(&frame).iter().try_for_each(need)?;
+        for base in table.bases(&frame) {
+            need(&base)?;
+            let place = view.find(store.packs(), &base)?;
+            if place.is_some_and(|place| depth_of(&place) >= frame.depth) {
+                return Ok(false);
+            }
+        }
     }
     for n in 0..table.lob_count() {
         let lob = table.lob(n).id;

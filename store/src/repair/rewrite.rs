@@ -184,7 +184,7 @@ impl Rescue<'_> {
             table: table.clone(),
             entry,
         };
-        let Some(raw) = had(reach.raw(&place, 0))? else {
+        let Some(raw) = had(reach.raw(&place))? else {
             return Ok(());
         };
         let good = chunks.iter().filter_map(|chunk| {

@@ -17,14 +17,13 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::id::{ChunkId, LobId, PackId};
-use crate::limits::DELTA_DEPTH_MAX;
 use crate::manifest::Manifest;
 use crate::pack::Table;
 use crate::prune::aside;
 use crate::reach::Reach;
 use crate::roots::Cursor;
 use crate::store::{LobInfo, Store};
-use crate::view::{View, is_absent};
+use crate::view::{Listed, View, is_absent};
 
 use super::Writer;
 
@@ -208,9 +207,19 @@ impl<'s> Lost<'s> {
         }
     }
 
-    /// Looks for all that the lobs of a pack need.
+    /// Looks for all that the lobs and the frames of a pack need.
     pub(super) fn look_behind_pack(&mut self, pack: &PackId) -> Result<()> {
         let table = self.store.packs().table(pack)?;
+        for frame in (0..table.frame_count()).filter_map(|n| table.frame(n)) {
+            for base in table.bases(&frame) {
+                self.look_for_chunk(&base)?;
+                let place = self.there.find(self.store.packs(), &base)?;
+                // What is left of it may be deeper than what the depth of the frame was set by.
+                if place.is_some_and(|at| ChunkId::depth(&at.table, &at.entry) >= frame.depth) {
+                    let _ = self.chunks.insert(base);
+                }
+            }
+        }
         for n in 0..table.lob_count() {
             let id = table.lob(n).id;
             let manifest = self.ever().manifest(&id)?.ok_or(Error::NoLob(id))?;
@@ -235,26 +244,30 @@ impl<'s> Lost<'s> {
             chunks.push(*id);
             Ok(())
         })?;
-        chunks.iter().try_for_each(|id| self.look_for_chunk(id, 0))
+        chunks.iter().try_for_each(|id| self.look_for_chunk(id))
     }
 
-    /// Looks for a chunk and the bases of its frame.
-    pub(super) fn look_for_chunk(&mut self, id: &ChunkId, depth: u8) -> Result<()> {
-        let Some(place) = self.there.find(self.store.packs(), id)? else {
-            let _ = self.chunks.insert(*id);
-            return Ok(());
-        };
-        if depth >= DELTA_DEPTH_MAX {
-            return Ok(());
+    /// Looks for a chunk and all that its frame stands on.
+    pub(super) fn look_for_chunk(&mut self, id: &ChunkId) -> Result<()> {
+        let mut next = vec![*id];
+        let mut seen = HashSet::new();
+        while let Some(id) = next.pop() {
+            let Some(place) = self.there.find(self.store.packs(), &id)? else {
+                let _ = self.chunks.insert(id);
+                continue;
+            };
+            let reach = Reach {
+                store: self.store,
+                view: &self.there,
+            };
+            next.extend(
+                reach
+                    .bases(&place)
+                    .into_iter()
+                    .filter(|base| seen.insert(*base)),
+            );
         }
-        let reach = Reach {
-            store: self.store,
-            view: &self.there,
-        };
-        let bases = reach.bases(&place);
-        bases
-            .iter()
-            .try_for_each(|base| self.look_for_chunk(base, depth + 1))
+        Ok(())
     }
 
     /// Writes all that was found lacking into packs of the store.

@@ -315,7 +315,7 @@ fn keep_whole(store: &Store, writer: &mut Writer<'_>, frame: Frame) -> Result<()
     if matches!(verified, Err(Error::NoChunk(_))) {
         let look = |lost: &mut Lost<'_>| {
             let mut bases = frame.bases.iter();
-            bases.try_for_each(|base| lost.look_for_chunk(base, 0))
+            bases.try_for_each(|base| lost.look_for_chunk(base))
         };
         bring_back(store, look)?;
         verified = store.verify_frame(&frame);

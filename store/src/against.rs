@@ -1,0 +1,272 @@
+//! Delta frames for a receiver: what it lacks of a lob, against another version that it has.
+
+mod version;
+
+use std::collections::{HashMap, HashSet};
+
+use rayon::prelude::*;
+
+use crate::delta::{Aligner, Chunk, Part};
+use crate::error::Result;
+use crate::frame::{self, Codec, Frame};
+use crate::id::ChunkId;
+use crate::limits::{DELTA_DEPTH_MAX, DELTA_LEVEL, FRAME_BASES_MAX};
+use crate::manifest::Manifest;
+use crate::read::{Bases, Kin, batches};
+use crate::store::Store;
+
+use version::Version;
+
+/// Tells of chunks what their frames at the receiver stand on; `None` where it lacks them.
+pub type AskKin<'a> = &'a mut dyn FnMut(&[ChunkId]) -> Result<Vec<Option<Kin>>>;
+
+/// A delta below one part in so many of its chunk is good enough not to try without a base.
+const CLEARLY: usize = 8;
+/// Otherwise it must be smaller than this share of what the chunk takes without one.
+const SHARE: (usize, usize) = (15, 16);
+/// How deep the bases are that a chunk goes back to where those at hand are at the bound already,
+/// so that the next versions have room.
+const BACK: u8 = DELTA_DEPTH_MAX / 2;
+/// Bases that are not as deep may cost this much more, as a share.
+const BACK_COST: (usize, usize) = (115, 100);
+/// The longest part of the base between two chunks that both have that is taken for what was
+/// replaced by what is between them: a frame may name all chunks that it is in.
+const GAP_MAX: u64 = 160 << 10;
+/// Chunks of a lob that are sent so, and remembered: 4 GiB of what is new in it.
+const SENT_MAX: usize = 64 << 10;
+/// Chunks after which a base that served for few of them is given up.
+const TRIES: usize = 64;
+
+impl Store {
+    /// Calls `each` for delta frames of chunks of `new` that the receiver lacks, against chunks of
+    /// `base` that it has. Returns the chunks in these frames; the others are better sent without a
+    /// base. Both lobs must be in this store. The same contents and the same receiver always give the
+    /// same frames.
+    ///
+    /// # Errors
+    /// When one of the lobs cannot be read, and what `kin` and `each` return.
+    pub fn each_delta(
+        &self,
+        new: &Manifest,
+        base: Manifest,
+        kin: AskKin<'_>,
+        each: &mut dyn FnMut(Frame) -> Result<()>,
+    ) -> Result<HashSet<ChunkId>> {
+        let version = Version::of(self, base)?;
+        let mut aligner = Aligner::new(&version.chunks, |_| GAP_MAX);
+        let mut receiver = Receiver::new(self, kin);
+        let (mut sent, mut tried) = (HashSet::new(), 0);
+        self.each_window(new, &mut |chunks| {
+            if tried >= TRIES && sent.len() * 8 < tried || sent.len() >= SENT_MAX {
+                return Ok(());
+            }
+            let mut lacking = receiver.lacks(&chunks)?;
+            lacking.retain(|id| !sent.contains(id));
+            let missed = self.missed(&version, &mut aligner, &chunks, &lacking)?;
+            tried += missed.len();
+            for frame in receiver.frames(&missed)? {
+                sent.extend(frame.chunks.iter().map(|(id, _)| *id));
+                each(frame)?;
+            }
+            Ok(())
+        })?;
+        Ok(sent)
+    }
+
+    /// The lacking chunks of a window, each once, with the base chunks that are like them.
+    fn missed(
+        &self,
+        version: &Version<'_>,
+        aligner: &mut Aligner<'_>,
+        chunks: &[(ChunkId, u32)],
+        lacking: &HashSet<ChunkId>,
+    ) -> Result<Vec<Missed>> {
+        let wanted = |(id, _): &&(ChunkId, u32)| lacking.contains(id);
+        let list: Vec<_> = chunks.iter().filter(wanted).copied().collect();
+        let window = self.decode_window(&list)?;
+        let mut next = 0;
+        let all: Vec<_> = chunks
+            .iter()
+            .map(|(id, len)| {
+                let mut bytes: &[u8] = &[];
+                if lacking.contains(id) {
+                    bytes = window.chunk(next).unwrap_or_default();
+                    next += 1;
+                }
+                let (id, len) = (*id, u64::from(*len));
+                Chunk { id, len, bytes }
+            })
+            .collect();
+        let parts = aligner.window(&all, &|| version.features())?;
+        let mut seen = HashSet::new();
+        let mut missed = Vec::new();
+        for (chunk, part) in all.iter().zip(parts) {
+            let like = match part {
+                Part::Gap(part) | Part::Like(part) => part,
+                Part::Known(_) => continue,
+            };
+            if lacking.contains(&chunk.id) && seen.insert(chunk.id) {
+                missed.push(Missed {
+                    id: chunk.id,
+                    bytes: chunk.bytes.to_vec(),
+                    like: version.at(&like),
+                });
+            }
+        }
+        Ok(missed)
+    }
+}
+
+/// A chunk to be sent.
+struct Missed {
+    id: ChunkId,
+    bytes: Vec<u8>,
+    /// The base chunks that are like it.
+    like: Vec<ChunkId>,
+}
+
+/// What is known of the chunks of the receiver.
+struct Receiver<'a, 'k> {
+    store: &'a Store,
+    ask: AskKin<'k>,
+    kin: HashMap<ChunkId, Option<Kin>>,
+}
+
+impl<'a, 'k> Receiver<'a, 'k> {
+    fn new(store: &'a Store, ask: AskKin<'k>) -> Receiver<'a, 'k> {
+        Receiver {
+            store,
+            ask,
+            kin: HashMap::new(),
+        }
+    }
+
+    /// Those of `chunks` that it lacks. What is known of others before them is forgotten.
+    fn lacks(&mut self, chunks: &[(ChunkId, u32)]) -> Result<HashSet<ChunkId>> {
+        self.kin.clear();
+        let ids: Vec<_> = chunks.iter().map(|(id, _)| *id).collect();
+        let kin = (self.ask)(&ids)?;
+        let lacking = ids.into_iter().zip(kin).filter(|(_, kin)| kin.is_none());
+        Ok(lacking.map(|(id, _)| id).collect())
+    }
+
+    /// Those frames of missed chunks that are worth it.
+    fn frames(&mut self, missed: &[Missed]) -> Result<Vec<Frame>> {
+        let like = missed.iter().flat_map(|missed| missed.like.iter().copied());
+        self.learn(like.collect())?;
+        let mut choices = Vec::with_capacity(missed.len());
+        for missed in missed {
+            choices.push(self.choices(&missed.like)?);
+        }
+        let tried: Vec<_> = missed.iter().zip(choices).collect();
+        let mut frames = Vec::with_capacity(missed.len());
+        for some in batches(&tried, |(_, choices)| choices.concat()) {
+            let named = some.iter().flat_map(|(_, choices)| choices.concat());
+            let bases = self.store.bases(named, 0)?;
+            let best = some
+                .par_iter()
+                .map(|(missed, choices)| missed.frame(choices, &bases));
+            frames.extend(best.collect::<Vec<_>>().into_iter().flatten());
+        }
+        Ok(frames)
+    }
+
+    /// The bases to be tried: those that are like the chunk, as far as they are not too deep; and where
+    /// they are, also some further back.
+    fn choices(&mut self, like: &[ChunkId]) -> Result<Vec<Vec<ChunkId>>> {
+        let near = self.above(like, DELTA_DEPTH_MAX - 1)?;
+        let mut choices = match near == *like {
+            true => vec![near],
+            false => vec![near, self.above(like, BACK)?],
+        };
+        choices.dedup();
+        choices.retain(|bases| !bases.is_empty());
+        Ok(choices)
+    }
+
+    /// These chunks, or instead of those that are deeper than `depth` what they are based on.
+    fn above(&mut self, like: &[ChunkId], depth: u8) -> Result<Vec<ChunkId>> {
+        let mut list = like.to_vec();
+        for _ in 0..=DELTA_DEPTH_MAX {
+            self.learn(list.clone())?;
+            let mut next = Vec::with_capacity(list.len());
+            for id in &list {
+                match self.kin.get(id) {
+                    Some(Some(kin)) if kin.depth > depth => next.extend_from_slice(&kin.bases),
+                    Some(Some(_)) => next.push(*id),
+                    _ => {}
+                }
+            }
+            let mut seen = HashSet::new();
+            next.retain(|id| seen.insert(*id));
+            // Whatever a receiver says.
+            let spare = next.len().saturating_sub(8 * FRAME_BASES_MAX);
+            next = next.split_off(spare / 2);
+            next.truncate(8 * FRAME_BASES_MAX);
+            if next == list {
+                break;
+            }
+            list = next;
+        }
+        // Those in the middle are the bases of the chunk in the middle.
+        let spare = list.len().saturating_sub(FRAME_BASES_MAX);
+        let list = list.into_iter().skip(spare / 2).take(FRAME_BASES_MAX);
+        Ok(list
+            .filter(|id| {
+                let kin = self.kin.get(id).and_then(Option::as_ref);
+                kin.is_some_and(|kin| kin.depth <= depth)
+            })
+            .collect())
+    }
+
+    fn learn(&mut self, mut ids: Vec<ChunkId>) -> Result<()> {
+        let mut seen = HashSet::new();
+        ids.retain(|id| !self.kin.contains_key(id) && seen.insert(*id));
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let kin = (self.ask)(&ids)?;
+        self.kin.extend(ids.into_iter().zip(kin));
+        Ok(())
+    }
+}
+
+impl Missed {
+    /// The frame of the chunk with the best of these bases, if it is worth it.
+    fn frame(&self, choices: &[Vec<ChunkId>], bases: &Bases) -> Option<Frame> {
+        let mut best: Option<(Vec<u8>, &Vec<ChunkId>)> = None;
+        for named in choices {
+            let prefix: Option<Vec<&[u8]>> = named.iter().map(|id| bases.get(id)).collect();
+            // A base that is not here any more serves nobody.
+            let Some(prefix) = prefix else { continue };
+            let Some(packed) =
+                frame::compress_with_prefix(&self.bytes, &prefix.concat(), DELTA_LEVEL)
+            else {
+                continue;
+            };
+            let limit = best.as_ref().map_or(usize::MAX, |(best, _)| {
+                best.len() * BACK_COST.0 / BACK_COST.1
+            });
+            if packed.len() <= limit {
+                best = Some((packed, named));
+            }
+        }
+        let (stored, named) = best?;
+        // With the ids of its bases, in the frame and in the table.
+        let cost = stored.len() + 64 * named.len();
+        if cost >= self.bytes.len() / CLEARLY {
+            let plain = frame::compressed(&self.bytes).map_or(self.bytes.len(), |p| p.len());
+            if cost * SHARE.1 >= plain.min(self.bytes.len()) * SHARE.0 {
+                return None;
+            }
+        }
+        Some(Frame {
+            codec: Codec::ZstdPrefix,
+            // Whoever stores it knows how deep it is there.
+            depth: 1,
+            chunks: vec![(self.id, self.bytes.len() as u32)],
+            bases: named.clone(),
+            stored,
+        })
+    }
+}
