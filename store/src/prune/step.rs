@@ -56,6 +56,14 @@ fn take_out(
             .filter(|p| !marks.packs[*p].stays)
             .collect();
         let mut whole = true;
+        // All of them before any moves: this may mark what another one of them has.
+        for &p in &going {
+            let checked = check_others(marks, p);
+            whole &= goes(marks, p, checked, writer)?;
+        }
+        if !whole {
+            continue;
+        }
         for &p in &going {
             if progress.cancelled() {
                 return Err(Error::Interrupted);
@@ -64,15 +72,8 @@ fn take_out(
                 chunks: Bits::none(marks.packs[p].chunks.len()),
                 lobs: Bits::none(marks.packs[p].lobs.len()),
             });
-            match move_out(marks, p, moved, writer, progress) {
-                // What is damaged and needed stays where it is, with all that is beside it.
-                Err(error) if is_absent(&error) && !writer.has_failed() => {
-                    marks.stay(p)?;
-                    marks.unreadable += 1;
-                    whole = false;
-                }
-                moved => moved?,
-            }
+            let moved = move_out(marks, p, moved, writer, progress);
+            whole &= goes(marks, p, moved, writer)?;
         }
         if !whole {
             continue;
@@ -90,6 +91,19 @@ fn take_out(
     Err(Error::Busy)
 }
 
+/// Whether a pack can go, by what became of a part of that. What is damaged and needed stays where it
+/// is, with all that is beside it.
+fn goes(marks: &mut Marks<'_>, p: usize, done: Result<()>, writer: &Writer<'_>) -> Result<bool> {
+    match done {
+        Err(error) if is_absent(&error) && !writer.has_failed() => {
+            marks.stay(p)?;
+            marks.unreadable += 1;
+            Ok(false)
+        }
+        done => done.map(|()| true),
+    }
+}
+
 /// Moves what is marked in a pack, as far as that was not done before.
 fn move_out(
     marks: &mut Marks<'_>,
@@ -98,7 +112,6 @@ fn move_out(
     writer: &mut Writer<'_>,
     progress: &dyn Progress,
 ) -> Result<()> {
-    check_others(marks, p)?;
     move_chunks(marks, p, moved, writer, progress)?;
     move_lobs(marks, p, moved, writer)
 }
