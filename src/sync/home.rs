@@ -189,7 +189,11 @@ impl Home {
         let state = State::of(&own);
         let failed = Error::state(&own.join("state").join(FILE));
         if !self.is_shared {
-            return state.remove(FILE).map_err(failed);
+            // A store that cannot be written to is read all the same.
+            return match state.read(FILE) {
+                Some(_) => state.remove(FILE).map_err(failed),
+                None => Ok(()),
+            };
         }
         let place = self.dir.to_string_lossy();
         let lines = format!(
