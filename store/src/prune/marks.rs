@@ -49,8 +49,9 @@ impl Marked {
 /// Is called with the marks and a chunk that something needs.
 pub(super) type EachNeed<'a> = &'a mut dyn FnMut(&mut Marks<'_>, &ChunkId) -> Result<()>;
 
-/// Bytes that a look at one entry of a table brings into memory: systems map a few pages around it.
-const LOOK: usize = 64 << 10;
+/// Bytes that a look at one entry of a table, and at its frame, brings into memory: systems map a few
+/// pages around each.
+const LOOK: usize = 128 << 10;
 
 /// Tables that were read, so that not all of them stay in memory for ever.
 #[derive(Debug, Default)]
@@ -69,12 +70,16 @@ impl Recent {
         *read += more;
         self.bytes += more;
         if self.bytes > PRUNE_TABLES {
-            self.tables
-                .drain()
-                .for_each(|(_, (table, _))| table.release());
-            view.runs.iter().for_each(|run| run.release());
-            self.bytes = 0;
+            self.release(view);
         }
+    }
+
+    fn release(&mut self, view: &View) {
+        self.tables
+            .drain()
+            .for_each(|(_, (table, _))| table.release());
+        view.runs.iter().for_each(|run| run.release());
+        self.bytes = 0;
     }
 }
 
@@ -207,6 +212,11 @@ impl<'s> Marks<'s> {
             .borrow_mut()
             .read(&self.view, &table, table.len());
         Ok(table)
+    }
+
+    /// Gives back the memory of the tables that were read.
+    pub(super) fn release_tables(&self) {
+        self.recent.borrow_mut().release(&self.view);
     }
 
     /// What is read by way of the view that the marks are of.

@@ -61,6 +61,7 @@ fn take_out(
             let checked = check_others(marks, p);
             whole &= goes(marks, p, checked, writer)?;
         }
+        marks.release_tables();
         if !whole {
             continue;
         }
