@@ -134,7 +134,7 @@ fn p2_p3_p5_p7_writers_readers_and_a_prune_lose_nothing() {
     );
     assert_eq!(counts.lost.load(Relaxed), 0);
     assert!(counts.operations() >= least, "{}", counts.operations());
-    assert!(counts.pruned.load(Relaxed) >= tier.pick(5, 1000));
+    assert!(counts.pruned.load(Relaxed) >= tier.pick(5, 200));
 }
 
 fn open(root: &Path) -> Store {
