@@ -217,8 +217,9 @@ impl View {
     /// was written last is asked for most.
     ///
     /// Whoever writes a delta frame takes this place of each base for the depth of the frame, and
-    /// whoever drops packs keeps this one. So the bases of a frame are always at a lower depth than
-    /// it, however many copies come and go, and none is ever based on itself.
+    /// whoever drops packs keeps this one. So the bases of a frame are at a lower depth than it, however
+    /// many copies come and go, and none is based on itself; unless damage takes the copy that counted,
+    /// for which readers follow chains further than writers make them.
     ///
     /// Runs of the index are believed here, unread: one that is damaged may hide what the store
     /// holds. Whoever only wants to spare himself a copy loses nothing but that; who cannot do
