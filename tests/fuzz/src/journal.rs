@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lob_store::disk::{Disk, SimDisk};
-use lob_store::fsck::{self, Depth, Gravity};
 use lob_store::{LobId, Store};
 
 use super::by_hand::pack::{Contents, Fields, Id, Result, hash, records, require};
 use super::input::Input;
 use super::place::{listed, read};
+use super::store::examine;
 
 const ROOT: &str = "/store";
 const STAGES: &str = "/store/stage";
@@ -218,15 +218,4 @@ fn damage(disk: &SimDisk, file: &File, input: &mut Input<'_>) -> usize {
     let again = disk.create(&file.path).expect("no errors");
     again.append(&bytes).expect("no errors");
     whole
-}
-
-fn examine(disk: &SimDisk) {
-    let mut found = Vec::new();
-    let each = &mut |finding| found.push(finding);
-    let disk = Arc::new(disk.clone());
-    fsck::examine(disk, Path::new(ROOT), Depth::Deep, &(), each).expect("it is a store");
-    let bad = found
-        .iter()
-        .find(|finding| finding.gravity <= Gravity::Damage);
-    assert_eq!(bad, None);
 }

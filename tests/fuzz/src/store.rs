@@ -175,7 +175,8 @@ impl Model {
     }
 }
 
-fn examine(disk: &SimDisk) {
+/// Fails if anything is wrong with a store.
+pub(super) fn examine(disk: &SimDisk) {
     let mut found = Vec::new();
     let each = &mut |finding| found.push(finding);
     let disk = Arc::new(disk.clone());
