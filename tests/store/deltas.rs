@@ -49,7 +49,7 @@ fn chunks(store: &Store, manifest: &Manifest) -> Vec<ChunkId> {
 }
 
 /// Sends a content against another one as a push does. Returns the bytes of all frames.
-fn send(from: &Store, to: &Store, new: &[u8], base: &[u8]) -> lob_store::Result<usize> {
+pub fn send(from: &Store, to: &Store, new: &[u8], base: &[u8]) -> lob_store::Result<usize> {
     let manifest = manifest(from, new);
     let mut writer = to.writer()?;
     writer.start()?;

@@ -15,7 +15,7 @@ use lob_store::{LobId, Store};
 use super::power::explore::each_of;
 use super::{Tier, report};
 use crate::format::damage::{ROOT, examine, files, made, put, unreadable};
-use crate::store::{noise, read};
+use crate::store::{deltas, noise, read};
 
 /// A store, and what it holds.
 struct Whole {
@@ -96,6 +96,21 @@ fn doubled() -> (SimDisk, Vec<Vec<u8>>) {
         writer.finish().unwrap();
     }
     add(&open(), &contents[2..]);
+    (disk.killed(disk.changes()), contents)
+}
+
+/// A store of versions, each of which is the difference from the one before.
+fn versions() -> (SimDisk, Vec<Vec<u8>>) {
+    let contents = deltas::versions(3, 4200);
+    let elsewhere = Store::create(Arc::new(SimDisk::new()), Path::new(ROOT)).unwrap();
+    add(&elsewhere, &contents);
+    let disk = SimDisk::new();
+    let store = Store::create(Arc::new(disk.clone()), Path::new(ROOT)).unwrap();
+    add(&store, &contents[..1]);
+    for pair in contents.windows(2) {
+        let bytes = deltas::send(&elsewhere, &store, &pair[1], &pair[0]).unwrap();
+        assert!(bytes < 200, "{bytes} bytes");
+    }
     (disk.killed(disk.changes()), contents)
 }
 
@@ -301,10 +316,11 @@ struct Counts {
 fn p3_p11_damage_is_never_read_as_content_and_always_told() {
     let tier = Tier::asked();
     let mut all = Vec::new();
-    let shapes: [(_, Shape); 3] = [
+    let shapes: [(_, Shape); 4] = [
         ("many packs", made),
         ("pruned", pruned),
         ("doubled", doubled),
+        ("versions", versions),
     ];
     for (name, make) in shapes {
         let (disk, contents) = make();

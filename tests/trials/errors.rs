@@ -104,7 +104,7 @@ fn faults(scene: &Scene, task: &Task, tier: Tier) -> Vec<Fault> {
     match tier {
         Tier::Quick if task.is_slow => some(&all, 30),
         Tier::Quick => some(&all, 42),
-        Tier::Full => all,
+        Tier::Full => some(&all, 1000),
     }
 }
 

@@ -327,7 +327,7 @@ impl<'c> Model<'c> {
 #[test]
 fn p2_p3_p6_p7_three_repositories_and_two_remotes() {
     let tier = Tier::asked();
-    let (cases, steps) = tier.pick((4, 12), (1000, 60));
+    let (cases, steps) = tier.pick((4, 12), (100, 40));
     let mut counts = Counts::default();
     for case in 0..cases {
         let seed = *blake3::hash(format!("model {case}").as_bytes()).as_bytes();

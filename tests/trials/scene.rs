@@ -116,10 +116,30 @@ impl Scene {
         for (path, _) in Edited.files() {
             date(&work.path().join(path), 30);
         }
+        self.expect_a_delta();
         for (name, _) in HELD.iter().filter(|(name, _)| *name != "origin.git") {
             // Git trusts what it saw in an earlier second than that of its index.
             date(&self.repo(name).path().join(".git/index"), 60);
         }
+    }
+
+    /// What was pushed was in part the difference from the version before; and so are pushes and
+    /// fetches of trials.
+    fn expect_a_delta(&self) {
+        let store = Store::open(Arc::new(OsDisk), &self.store("origin.git")).unwrap();
+        let is_delta = |version: Version| {
+            let (path, content) = &version.files()[2];
+            let manifest = store.manifest(&LobId::of(content)).unwrap();
+            let ids: Vec<_> = manifest
+                .unwrap_or_else(|| panic!("{path} of {version:?}"))
+                .named_chunks()
+                .iter()
+                .map(|(id, _)| *id)
+                .collect();
+            let kin = store.kin(&ids).unwrap();
+            kin.iter().flatten().any(|kin| kin.depth > 0)
+        };
+        assert!(!is_delta(Old) && is_delta(Next) && is_delta(Side));
     }
 
     /// Where the repositories are.

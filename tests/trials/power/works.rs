@@ -2,18 +2,17 @@
 
 mod aside;
 mod broken;
+mod deltas;
+mod transfers;
 
 use std::path::Path;
 
-use lob::sync::plan::Asking;
-use lob::sync::wanted::{Reason, Want};
-use lob::sync::{Direction, Pace, Plan, Report, Sides, carry_out, push_all};
+use lob_store::Result;
 use lob_store::disk::{Disk, SimDisk};
-use lob_store::{LobId, LobInfo, Result, Store};
 
 use crate::store::noise;
 use crate::store::runs::{self, Run};
-use crate::store::witness::{REMOTE, ROOT, Witness, long};
+use crate::store::witness::{ROOT, Witness, long};
 
 /// Some work, and what is there when it begins.
 #[derive(Clone, Copy)]
@@ -51,8 +50,12 @@ pub fn all() -> Vec<Work> {
     let mut more = |name, before: Run, run: Run| works.push(work(name, before, run));
     more("one lob in many packs", nothing, one_lob_in_many_packs);
     more("sync behind", nothing, sync_behind);
-    more("push", stored, push);
-    more("fetch", pushed, fetch);
+    more("push", transfers::stored, transfers::push);
+    more("fetch", transfers::pushed, transfers::fetch);
+    more("push deltas", deltas::stored, deltas::push);
+    more("fetch deltas", deltas::pushed, deltas::fetch);
+    more("fetch over deltas", deltas::pushed, deltas::fetch_newest);
+    more("prune deltas", deltas::received, deltas::prune);
     more("prune under an index", merged, prune_and_merge);
     more("mend roots", lacks_a_root, add_one);
     more("set aside", aside::four_packs, aside::set_aside);
@@ -104,121 +107,6 @@ fn sync_behind(disk: &SimDisk, witness: &mut Witness) -> Result<()> {
     writer.finish()?;
     witness.durable(disk);
     Ok(())
-}
-
-/// What goes from store to store: small lobs, one of several chunks, one that is a stream.
-fn contents() -> [Vec<u8>; 4] {
-    let mut chunks = vec![0; 300_000];
-    chunks[70_000..71_000].copy_from_slice(&noise(7, 1000));
-    [b"small".to_vec(), noise(8, 2000), chunks, long(9)]
-}
-
-/// The contents are in the store, and one of them is in the remote one, with chunks of another.
-fn stored(disk: &SimDisk, witness: &mut Witness) -> Result<()> {
-    fill(disk, witness, ROOT, &contents())?;
-    let [small, _, chunks, _] = contents();
-    fill(disk, witness, REMOTE, &[small, chunks[..200_000].to_vec()])
-}
-
-/// They are all in the remote one, and one of them is in the store.
-fn pushed(disk: &SimDisk, witness: &mut Witness) -> Result<()> {
-    fill(disk, witness, REMOTE, &contents())?;
-    let [small, ..] = contents();
-    fill(disk, witness, ROOT, &[small])
-}
-
-fn fill(
-    disk: &SimDisk,
-    witness: &mut Witness,
-    place: &'static str,
-    contents: &[Vec<u8>],
-) -> Result<()> {
-    let store = witness.open_at(disk, place)?;
-    let mut writer = store.writer()?;
-    for content in contents {
-        let _ = writer.add(&mut content.as_slice(), &())?;
-    }
-    writer.finish()?;
-    for content in contents {
-        witness.arrived(disk, place, content);
-    }
-    Ok(())
-}
-
-fn push(disk: &SimDisk, witness: &mut Witness) -> Result<()> {
-    transfer(disk, witness, Direction::Push)
-}
-
-fn fetch(disk: &SimDisk, witness: &mut Witness) -> Result<()> {
-    transfer(disk, witness, Direction::Pull)
-}
-
-/// What `lob push` and `lob fetch` do once they know what is wanted.
-fn transfer(disk: &SimDisk, witness: &mut Witness, direction: Direction) -> Result<()> {
-    let (local, remote) = (witness.open_at(disk, ROOT)?, witness.open_at(disk, REMOTE)?);
-    let push = direction == Direction::Push;
-    let (from, to, place) = match push {
-        true => (&local, &remote, REMOTE),
-        false => (&remote, &local, ROOT),
-    };
-    let lacking = lacking(from, witness, place)?;
-    let done = move_all(&local, &remote, push, (from, to));
-    let (plan, done) = done.map_err(|e| lob_store::Error::damaged("the transfer", e))?;
-    if done.chunks > lacking || !plan.missing.is_empty() {
-        let words = format!("{} of {lacking} chunks move: {plan:?}", done.chunks);
-        witness.complain(words);
-    }
-    for content in &contents() {
-        witness.arrived(disk, place, content);
-    }
-    Ok(())
-}
-
-fn move_all(
-    local: &Store,
-    remote: &Store,
-    push: bool,
-    (from, to): (&Store, &Store),
-) -> lob::sync::Result<(Plan, Report)> {
-    let want = |content: &Vec<u8>| {
-        let (id, size) = (LobId::of(content), content.len() as u64);
-        Want::bare(LobInfo { id, size }, Reason::Asked)
-    };
-    let wanted: Vec<_> = contents().iter().map(want).collect();
-    let sides = Sides {
-        local,
-        remote,
-        reserve: 0,
-    };
-    let pace = Pace::unlimited();
-    let asking = match push {
-        true => Asking::ToPush,
-        false => Asking::ToPull,
-    };
-    let mut plan = Plan::make(asking, wanted, from, to)?;
-    let done = match push {
-        true => push_all(&mut plan, sides, &pace, &())?,
-        false => carry_out(&mut plan, sides, &pace, &())?,
-    };
-    Ok((plan, done))
-}
-
-/// How many chunks the lobs have that were not there when this began.
-fn lacking(from: &Store, witness: &Witness, place: &'static str) -> Result<u64> {
-    let (mut there, mut lacking) = (Vec::new(), Vec::new());
-    for content in contents() {
-        let id = LobId::of(&content);
-        let chunks = from.manifest(&id)?.expect("it is there").named_chunks();
-        let ids = chunks.into_iter().map(|(id, _)| id);
-        match witness.had(place, &id) {
-            true => there.extend(ids),
-            false => lacking.extend(ids),
-        }
-    }
-    lacking.sort();
-    lacking.dedup();
-    lacking.retain(|id| !there.contains(id));
-    Ok(lacking.len() as u64)
 }
 
 /// Packs under a run of the index, and some behind it.
