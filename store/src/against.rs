@@ -1,5 +1,6 @@
 //! Delta frames for a receiver: what it lacks of a lob, against another version that it has.
 
+mod segments;
 mod version;
 
 use std::collections::{HashMap, HashSet};
@@ -52,23 +53,27 @@ impl Store {
         kin: AskKin<'_>,
         each: &mut dyn FnMut(Frame) -> Result<()>,
     ) -> Result<HashSet<ChunkId>> {
+        let mut receiver = Receiver::new(self, kin);
+        let mut sent = HashSet::new();
+        for some in segments::pairs(new, &base).chunks(segments::TOGETHER) {
+            let lacking = receiver.lacks(some.iter().map(|(id, _)| *id))?;
+            let missed = self.missed_segments(some, &lacking)?;
+            receiver.send(&missed, &mut sent, each)?;
+        }
+        let lists = sent.len();
         let version = Version::of(self, base)?;
         let mut aligner = Aligner::new(&version.chunks, |_| GAP_MAX);
-        let mut receiver = Receiver::new(self, kin);
-        let (mut sent, mut tried) = (HashSet::new(), 0);
+        let mut tried = 0;
         self.each_window(new, &mut |chunks| {
-            if tried >= TRIES && sent.len() * 8 < tried || sent.len() >= SENT_MAX {
+            let served = sent.len() - lists;
+            if tried >= TRIES && served * 8 < tried || served >= SENT_MAX {
                 return Ok(());
             }
-            let mut lacking = receiver.lacks(&chunks)?;
+            let mut lacking = receiver.lacks(chunks.iter().map(|(id, _)| *id))?;
             lacking.retain(|id| !sent.contains(id));
             let missed = self.missed(&version, &mut aligner, &chunks, &lacking)?;
             tried += missed.len();
-            for frame in receiver.frames(&missed)? {
-                sent.extend(frame.chunks.iter().map(|(id, _)| *id));
-                each(frame)?;
-            }
-            Ok(())
+            receiver.send(&missed, &mut sent, each)
         })?;
         Ok(sent)
     }
@@ -142,12 +147,26 @@ impl<'a, 'k> Receiver<'a, 'k> {
     }
 
     /// Those of `chunks` that it lacks. What is known of others before them is forgotten.
-    fn lacks(&mut self, chunks: &[(ChunkId, u32)]) -> Result<HashSet<ChunkId>> {
+    fn lacks(&mut self, chunks: impl Iterator<Item = ChunkId>) -> Result<HashSet<ChunkId>> {
         self.kin.clear();
-        let ids: Vec<_> = chunks.iter().map(|(id, _)| *id).collect();
+        let ids: Vec<_> = chunks.collect();
         let kin = (self.ask)(&ids)?;
         let lacking = ids.into_iter().zip(kin).filter(|(_, kin)| kin.is_none());
         Ok(lacking.map(|(id, _)| id).collect())
+    }
+
+    /// Gives away those frames of missed chunks that are worth it.
+    fn send(
+        &mut self,
+        missed: &[Missed],
+        sent: &mut HashSet<ChunkId>,
+        each: &mut dyn FnMut(Frame) -> Result<()>,
+    ) -> Result<()> {
+        for frame in self.frames(missed)? {
+            sent.extend(frame.chunks.iter().map(|(id, _)| *id));
+            each(frame)?;
+        }
+        Ok(())
     }
 
     /// Those frames of missed chunks that are worth it.

@@ -175,6 +175,44 @@ fn the_same_versions_give_the_same_frames() {
     assert!(one == frames("two"));
 }
 
+/// The list of the chunks of a lob is long where the lob is: it goes as a difference too.
+#[test]
+fn a_small_edit_of_a_long_lob_costs_little_in_lists() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut contents = vec![noise(1, 40_000_000)];
+    for (n, at) in [20_000_000, 20_000_100, 5_000_000].into_iter().enumerate() {
+        let mut next = contents[n].clone();
+        match n {
+            2 => drop(next.splice(at..at, [7; 30])),
+            _ => next[at] ^= 1,
+        }
+        contents.push(next);
+    }
+    let from = store_of(&dir.path().join("from"), &contents);
+    let to_dir = dir.path().join("to");
+    let to = store_of(&to_dir, &contents[..1]);
+    for n in 1..contents.len() {
+        let new = manifest(&from, &contents[n]);
+        let Parts::Segments(lists) = &new.parts else {
+            panic!("{new:?}");
+        };
+        let before = to.stored_bytes().unwrap();
+        let held = to.has_chunks(&chunks(&from, &new)).unwrap();
+        let lacking = held.iter().filter(|held| !**held).count();
+        let bytes = send(&from, &to, &contents[n], &contents[n - 1]).unwrap();
+        assert!(bytes < 200 * lacking, "version {n}: {bytes} for {lacking}");
+        let grown = to.stored_bytes().unwrap() - before;
+        assert!(grown < 3000, "version {n}: {grown} for {lacking}");
+        let ids: Vec<_> = lists.iter().map(|list| list.id).collect();
+        let kin = to.kin(&ids).unwrap();
+        let deepest = kin.iter().flatten().map(|kin| kin.depth).max();
+        assert!(deepest > Some(0), "version {n}: {kin:?}");
+    }
+    assert_whole(&to_dir, &contents.iter().collect::<Vec<_>>());
+    prune(&to, &[&contents[3]]);
+    assert_whole(&to_dir, &[&contents[3]]);
+}
+
 #[test]
 fn what_has_nothing_in_common_is_left_to_be_sent_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
