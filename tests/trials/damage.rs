@@ -36,6 +36,8 @@ enum Change {
     Zero(usize),
     /// It ends here.
     Cut(usize),
+    /// A byte comes in here.
+    Insert(usize),
     /// A byte comes to it.
     Append,
     Remove,
@@ -141,6 +143,7 @@ fn mutations(whole: &Arc<Whole>, tier: Tier, all: &mut Vec<Mutation>) {
                     (0..8).for_each(|bit| change(Change::Flip(at, 1 << bit)));
                     change(Change::Flip(at, 0xff));
                     change(Change::Zero(at));
+                    change(Change::Insert(at));
                 }
             }
             if tier == Tier::Quick && at % 4 == 0 {
@@ -177,6 +180,7 @@ impl Mutation {
             Change::Flip(at, bits) => replace(&|bytes| bytes[*at] ^= bits),
             Change::Zero(at) => replace(&|bytes| bytes[*at] = 0),
             Change::Cut(len) => replace(&|bytes| bytes.truncate(*len)),
+            Change::Insert(at) => replace(&|bytes| bytes.insert(*at, 0x55)),
             Change::Append => replace(&|bytes| bytes.push(0)),
             Change::Copy(name) => put(&disk, name, &bytes),
             Change::Remove => disk.remove(&self.file).unwrap(),
