@@ -1,12 +1,15 @@
 //! Which version of a file came before another: what is new in one is often like the other.
 
+mod guess;
+
 use std::collections::HashMap;
 
-use lob_store::LobId;
+use lob_store::{LobId, Store};
 
+use self::guess::Guess;
 use super::error::Result;
 use super::wanted::Want;
-use crate::git::scan::pointers_at;
+use crate::git::scan::{pointers_at, snapshot_pointers};
 use crate::git::{Oid, Pointer, Repo, Seen};
 
 /// Lobs below this length are sent as they are.
@@ -16,9 +19,37 @@ const COMMITS_MAX: usize = 4;
 /// Paths that they are asked for.
 const PATHS_MAX: usize = 1 << 16;
 
-/// For each of these lobs, newest first, the one that was at the same path before: another of them, or
-/// that of one of the `known` commits. Hints, as paths are.
-pub fn versions(repo: &Repo, wants: &[Want], known: &[Oid]) -> Result<HashMap<LobId, LobId>> {
+/// For each of these lobs, newest first, the one that it is most likely to be like: what was at the same
+/// path before, or else what shares chunks with it or nearly has its name. It is another of them, or is
+/// in one of the `known` commits. Hints, as paths are.
+pub fn versions(
+    repo: &Repo,
+    store: &Store,
+    wants: &[Want],
+    known: &[Oid],
+) -> Result<HashMap<LobId, LobId>> {
+    let mut seen = Seen::open(repo);
+    let mut bases = at_paths(repo, &mut seen, wants, known)?;
+    let mut guess = Guess::new(wants, &bases);
+    if let (false, Some(newest)) = (guess.is_done(), known.last()) {
+        snapshot_pointers(repo, &mut seen, &[*newest], |found| {
+            if let Pointer::Lob { id, size } = found.pointer {
+                guess.add(id, size, &found.path);
+            }
+        })?;
+    }
+    super::wanted::keep(&mut seen);
+    bases.extend(guess.bases(store)?);
+    Ok(bases)
+}
+
+/// What was at the same paths before.
+fn at_paths(
+    repo: &Repo,
+    seen: &mut Seen,
+    wants: &[Want],
+    known: &[Oid],
+) -> Result<HashMap<LobId, LobId>> {
     let mut bases = HashMap::new();
     let mut oldest: HashMap<&[u8], LobId> = HashMap::new();
     for want in wants {
@@ -39,9 +70,7 @@ pub fn versions(repo: &Repo, wants: &[Want], known: &[Oid]) -> Result<HashMap<Lo
     paths.truncate(PATHS_MAX);
     // The newest are the last.
     let commits: Vec<Oid> = known.iter().rev().take(COMMITS_MAX).copied().collect();
-    let mut seen = Seen::open(repo);
-    let found = pointers_at(repo, &mut seen, &commits, &paths)?;
-    super::wanted::keep(&mut seen);
+    let found = pointers_at(repo, seen, &commits, &paths)?;
     for (path, pointer) in paths.iter().zip(found) {
         if let Some(Pointer::Lob { id, .. }) = pointer
             && let Some(newer) = oldest.get(path)

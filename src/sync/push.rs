@@ -59,7 +59,9 @@ pub fn committed<'a>(
     let bases = match dry {
         true => HashMap::new(),
         // Hints: a push goes without them too.
-        false => bases::versions(local.repo(), &wants, now.tips()).unwrap_or_default(),
+        false => {
+            bases::versions(local.repo(), local.store()?, &wants, now.tips()).unwrap_or_default()
+        }
     };
     let mut plan = Plan::make(asking(dry), wants, local.store()?, remote)?;
     plan.bases = bases;

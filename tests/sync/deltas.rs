@@ -83,6 +83,34 @@ fn a_history_that_is_pushed_at_once_is_one_version_and_differences() {
     clone.lob(&["fsck", "--deep"]);
 }
 
+/// A file that is renamed and changed, one whose name tells its version, and others of their kind.
+#[test]
+fn what_a_new_path_holds_goes_as_the_difference_from_what_it_is_like() {
+    let (world, origin, work) = pair();
+    let chapters = versions(2, 2_000_000);
+    let mut part = noise(9, 3_000_000);
+    keep(&work, "data/old name.bin", &part);
+    keep(&work, "game-1.9.bin", &chapters[0]);
+    keep(&work, "another.bin", &noise(5, 2_000_000));
+    work.commit("old");
+    work.git(&["push", "-q", "origin", "main"]);
+    work.git(&["rm", "-q", "data/old name.bin"]);
+    for at in (0..1_500_000).step_by(20_000) {
+        part[at] ^= 1;
+    }
+    keep(&work, "other/place.bin", &part);
+    keep(&work, "game-1.10.bin", &chapters[1]);
+    work.commit("new");
+    let pushed = moved(&work.lob(&["--json", "push"]));
+    assert!(pushed < 100_000, "{pushed}");
+    work.git(&["push", "-q", "origin", "main"]);
+    let clone = clone(&world, &origin, "clone");
+    clone.lob(&["pull"]);
+    assert_eq!(clone.read("other/place.bin"), part);
+    assert_eq!(clone.read("game-1.10.bin"), chapters[1]);
+    assert_eq!(clone.read("game-1.9.bin"), chapters[0]);
+}
+
 /// The remote still names the first version, and cannot read it.
 #[test]
 fn a_base_that_is_damaged_in_the_remote_stops_no_push() {
