@@ -33,6 +33,7 @@ mod remedy;
 mod repair;
 mod smudge;
 mod status;
+mod stored;
 mod sync;
 mod track;
 mod transfer;

@@ -257,3 +257,88 @@ fn status_cuts_long_lists_unless_all_is_asked_for() {
     );
     assert!(repo.lob(&["status", "-v"]).contains("12.bin"));
 }
+
+/// What an event says of the store.
+fn stored(event: &serde_json::Value) -> (u64, u64) {
+    let field = |name: &str| event[name].as_u64().unwrap();
+    (field("stored"), field("alone"))
+}
+
+#[test]
+fn the_price_of_a_version_is_what_the_store_keeps_for_it_alone() {
+    let world = World::new();
+    let repo = world.init("repo");
+    repo.lob(&["init", "-q"]);
+    repo.track(&["*.bin"]);
+    let old = noise(1, 3_000_000);
+    repo.write("a.bin", &old);
+    repo.write("b.bin", b"the same again, ".repeat(100_000));
+    repo.commit("First");
+    let mut new = old.clone();
+    new[1_500_000] ^= 1;
+    repo.write("a.bin", &new);
+    repo.git(&["add", "a.bin"]);
+
+    let events = |args: &[&str], name: &str| -> Vec<serde_json::Value> {
+        let json = repo.lob(args);
+        let lines = json.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines
+            .filter(|event: &serde_json::Value| event["event"] == name)
+            .collect()
+    };
+    let files = events(&["ls-files", "--stored", "--json"], "file");
+    let ((a, a_alone), (b, b_alone)) = (stored(&files[0]), stored(&files[1]));
+    assert!(a > 3_000_000 && a < 3_010_000, "{a}");
+    assert!(
+        a_alone > 32_000 && a_alone < 600_000,
+        "{a_alone}: what changed"
+    );
+    assert!(b == b_alone && b < 10_000, "{b} compressed, of 1.6 MB");
+    let all = events(&["ls-files", "--stored", "--json"], "stored");
+    assert_eq!(stored(&all[0]), (a + b, a_alone + b_alone));
+    let packs = Store::open(Arc::new(OsDisk), &repo.path().join(".git/lob")).unwrap();
+    assert_eq!(all[0]["store"], packs.stored_bytes().unwrap());
+    let staged = events(&["status", "--size", "--json"], "staged");
+    assert_eq!(stored(&staged[0]), (a, a_alone));
+    assert_eq!(
+        events(&["status", "--json"], "stored"),
+        [] as [serde_json::Value; 0]
+    );
+
+    let text = repo.lob(&["ls-files", "--stored", "-z"]);
+    let first = format!("{} * 3000000 {a} {a_alone}\ta.bin\0", LobId::of(&new));
+    assert!(text.starts_with(&first), "{text}");
+    let text = repo.lob(&["status", "--size"]);
+    assert!(
+        text.contains("\nstored: 3.0 MB for these, of which "),
+        "{text}"
+    );
+    assert!(text.contains(" kB stored for it alone\n"), "{text}");
+    assert!(!repo.lob(&["status"]).contains("stored"));
+}
+
+#[test]
+fn what_is_not_here_has_no_price() {
+    let world = World::without_filter();
+    let repo = mixed(&world);
+    let text = repo.lob(&["ls-files", "--stored"]);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].contains("*    5.0 kB    5."), "{text}");
+    assert!(
+        lines[1].ends_with("-   12.3 MB         -         -  gone.bin"),
+        "{text}"
+    );
+    assert!(
+        lines[2].ends_with("-       7 B         -         -  other.bin"),
+        "{text}"
+    );
+    repo.try_lob(&["ls-files", "--stored", "--missing"])
+        .fails(2);
+    let empty = world.init("empty");
+    empty.lob(&["ls-files", "--stored"]);
+    empty.lob(&["status", "--size"]);
+    assert!(
+        !empty.path().join(".git/lob").exists(),
+        "looking makes no store"
+    );
+}

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use lob_store::Store;
 use serde::Serialize;
 
+use super::stored::{Fields, Stored};
 use super::{Outcome, store_of};
 use crate::git::command::operand;
 use crate::git::scan::{Tracked, index_pointers};
@@ -21,10 +22,17 @@ const SHORT: usize = 12;
 /// path. With -z: the whole id, the mark and the size in bytes with a space between, a tab, and the
 /// path as it is, ended by a zero byte. With --json: events "file" with "path", "kind" (lob, git-lob
 /// or lfs), "id", "size", "present" and "stage".
+///
+/// With --stored two sizes follow that of the file: what the local store keeps for it, compressed, each
+/// chunk once and differences as differences; and how much of that is there for this lob alone, and
+/// for no other version or file. A line about all of them follows. With -z both are numbers of bytes
+/// behind the size, - where the content is missing; with --json the fields "stored" and "alone", and
+/// an event "stored" about all of them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   lob ls-files --missing
+  lob ls-files --stored
   lob ls-files v1.0 --json")]
 pub(super) struct Args {
     /// A commit or tree; the index where none is named
@@ -35,6 +43,9 @@ pub(super) struct Args {
     /// Show whole ids
     #[arg(long)]
     long: bool,
+    /// Show what each takes in the local store, and what it takes there alone
+    #[arg(long, conflicts_with = "missing")]
+    stored: bool,
     /// End lines with a zero byte, and leave paths as they are
     #[arg(short = 'z', conflicts_with = "json")]
     zero: bool,
@@ -50,6 +61,8 @@ struct File<'a> {
     size: Option<u64>,
     present: bool,
     stage: u8,
+    #[serde(flatten)]
+    cost: Option<Fields>,
 }
 
 pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
@@ -62,11 +75,22 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
     };
     // Losing it costs another look next time.
     let _ = seen.save();
+    let stored = match args.stored {
+        true => {
+            let pointers = lobs.iter().map(|lob| &lob.pointer);
+            Some(Stored::look(ui, store.as_ref(), pointers)?)
+        }
+        false => None,
+    };
     for lob in &lobs {
         let present = is_present(store.as_ref(), &lob.pointer)?;
         if !(args.missing && present) {
-            print(&args, lob, present, ui)?;
+            print(&args, lob, present, stored.as_ref(), ui)?;
         }
+    }
+    if let Some(stored) = stored {
+        stored.event(ui)?;
+        ui.say(stored.line());
     }
     Ok(Exit::Done)
 }
@@ -80,9 +104,16 @@ pub(super) fn is_present(store: Option<&Store>, pointer: &Pointer) -> lob_store:
     Ok(held.is_some_and(|held| held.size == *size))
 }
 
-fn print(args: &Args, lob: &Tracked, present: bool, ui: &Ui) -> Result<(), Failure> {
+fn print(
+    args: &Args,
+    lob: &Tracked,
+    present: bool,
+    stored: Option<&Stored>,
+    ui: &Ui,
+) -> Result<(), Failure> {
     let (kind, id) = name(&lob.pointer);
     let size = lob.pointer.size();
+    let lob_id = lob.pointer.lob_id().filter(|_| present);
     if ui.is_json() {
         return ui.record(
             "file",
@@ -93,13 +124,22 @@ fn print(args: &Args, lob: &Tracked, present: bool, ui: &Ui) -> Result<(), Failu
                 size,
                 present,
                 stage: lob.stage,
+                cost: stored.map(|stored| stored.fields(lob_id)),
             },
         );
     }
     let mark = if present { '*' } else { '-' };
+    // The size of the file and, if asked for, of what is stored.
+    let mut sizes = vec![size];
+    if let Some(stored) = stored {
+        let cost = stored.of(lob_id);
+        sizes.extend([cost.map(|cost| cost.stored), cost.map(|cost| cost.alone)]);
+    }
     if args.zero {
-        let size = size.map_or("-".to_owned(), |size| size.to_string());
-        ui.raw(format!("{id} {mark} {size}\t").as_bytes())?;
+        let sizes = sizes.into_iter();
+        let sizes = sizes.map(|size| size.map_or("-".to_owned(), |size| size.to_string()));
+        let sizes = sizes.collect::<Vec<_>>().join(" ");
+        ui.raw(format!("{id} {mark} {sizes}\t").as_bytes())?;
         ui.raw(&lob.path)?;
         return ui.raw(b"\0");
     }
@@ -107,9 +147,11 @@ fn print(args: &Args, lob: &Tracked, present: bool, ui: &Ui) -> Result<(), Failu
         true => id.as_str(),
         false => id.get(..SHORT).unwrap_or(&id),
     };
-    let size = size.map_or("-".to_owned(), |size| Size(size).to_string());
+    let sizes = sizes.into_iter();
+    let sizes = sizes.map(|size| size.map_or("-".to_owned(), |size| Size(size).to_string()));
+    let sizes: String = sizes.map(|size| format!(" {size:>9}")).collect();
     ui.line(format_args!(
-        "{id} {mark} {size:>9}  {}",
+        "{id} {mark}{sizes}  {}",
         escape::path(&lob.path)
     ))
 }

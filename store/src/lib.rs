@@ -7,6 +7,7 @@
 
 mod against;
 mod chunk;
+mod cost;
 mod decode;
 pub mod delta;
 pub mod disk;
@@ -31,6 +32,7 @@ mod store;
 mod view;
 
 pub use chunk::cut;
+pub use cost::{LobCost, LobCosts};
 pub use epoch::epoch;
 pub use error::{Error, Result};
 pub use frame::{Codec, Frame};

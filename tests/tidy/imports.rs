@@ -31,7 +31,7 @@ const STORE_LAYERS: &[&[&str]] = &[
     &["index"],
     &["view"],
     &[
-        "store", "stage", "reach", "read", "against", "prune", "fsck", "repair", "repack",
+        "store", "stage", "reach", "read", "against", "cost", "prune", "fsck", "repair", "repack",
     ],
     &["reconcile"],
     &["lib"],

@@ -2,9 +2,12 @@
 
 use serde::Serialize;
 
-use super::Held;
+use lob_store::LobId;
+
 use super::staged::Staged;
 use super::unpushed::Unpushed;
+use super::{Held, Sizes};
+use crate::cli::stored::Fields;
 use crate::git::Pointer;
 use crate::git::scan::Tracked;
 use crate::sync::prefetch::{self, Phase};
@@ -19,6 +22,8 @@ const NAMES_MAX: usize = 10;
 pub(super) struct Report {
     /// Lobs in the index, and their bytes.
     pub(super) total: (usize, u64),
+    /// What is stored, where that was asked for.
+    pub(super) sizes: Option<Sizes>,
     pub(super) staged: Vec<Staged>,
     pub(super) unpushed: Unpushed,
     pub(super) held: Held,
@@ -37,6 +42,8 @@ struct File<'a> {
     size: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     change: Option<&'static str>,
+    #[serde(flatten)]
+    cost: Option<Fields>,
 }
 
 /// The event `status`.
@@ -65,17 +72,22 @@ impl Report {
 
     fn events(&self, ui: &Ui) -> Result<(), Failure> {
         for one in &self.staged {
-            let change = Some(one.change.name());
-            ui.record("staged", file(&one.path, &one.pointer, change))?;
+            let mut staged = file(&one.path, &one.pointer);
+            staged.change = Some(one.change.name());
+            staged.cost = self.sizes.as_ref().map(|sizes| sizes.fields(&one.pointer));
+            ui.record("staged", staged)?;
         }
         for lob in &self.held.missing {
-            ui.record("missing", file(&lob.path, &lob.pointer, None))?;
+            ui.record("missing", file(&lob.path, &lob.pointer))?;
         }
         for lob in &self.held.pointers {
-            ui.record("pointer", file(&lob.path, &lob.pointer, None))?;
+            ui.record("pointer", file(&lob.path, &lob.pointer))?;
         }
         if let Some(background) = &self.background {
             ui.record("prefetch", background)?;
+        }
+        if let Some(sizes) = &self.sizes {
+            sizes.index.event(ui)?;
         }
         let unpushed = &self.unpushed.lobs;
         ui.event(
@@ -104,14 +116,18 @@ impl Report {
             ""
         };
         ui.line(format_args!("{}, {}{end}", count(lobs, "lob"), Size(bytes)))?;
+        if let Some(sizes) = &self.sizes {
+            ui.line(sizes.index.line())?;
+        }
         if !self.staged.is_empty() {
             ui.line(format_args!("staged: {}", self.staged.len()))?;
             list(ui, &self.staged, |one| {
                 format!(
-                    "{:<9} {}{}",
+                    "{:<9} {}{}{}",
                     one.change.name(),
                     escape::path(&one.path),
-                    in_brackets(&one.pointer)
+                    in_brackets(&one.pointer),
+                    self.alone(one.pointer.lob_id())
                 )
             })?;
         }
@@ -186,8 +202,18 @@ impl Report {
             lobs.len()
         ))?;
         list(ui, lobs, |want| {
-            format!("{}  ({})", escape::path(&want.path), Size(want.size))
+            let alone = self.alone(Some(want.id));
+            format!("{}  ({}){alone}", escape::path(&want.path), Size(want.size))
         })
+    }
+
+    /// What a lob takes alone, where that was asked for and it is here.
+    fn alone(&self, id: Option<LobId>) -> String {
+        let sizes = self.sizes.as_ref();
+        match sizes.and_then(|sizes| sizes.of(id).of(id)) {
+            Some(cost) => format!(": {} stored for it alone", Size(cost.alone)),
+            None => String::new(),
+        }
     }
 }
 
@@ -228,12 +254,13 @@ fn list<T>(ui: &Ui, all: &[T], show: impl Fn(&T) -> String) -> Result<(), Failur
     }
 }
 
-fn file<'a>(path: &'a [u8], pointer: &Pointer, change: Option<&'static str>) -> File<'a> {
+fn file<'a>(path: &'a [u8], pointer: &Pointer) -> File<'a> {
     File {
         path: json::Path(path),
         id: pointer.lob_id().map(|id| id.to_string()),
         size: pointer.size(),
-        change,
+        change: None,
+        cost: None,
     }
 }
 

@@ -21,6 +21,10 @@ const ITEMS: [usize; 4] = [32, ID_LEN, 44, 56];
 const FRAME_ITEM: usize = ITEMS[0];
 const CHUNK_ITEM: usize = ITEMS[2];
 const LOB_ITEM: usize = ITEMS[3];
+/// Copies of a table: in the pack, and beside it.
+const COPIES: usize = 2;
+/// Bytes that the tables say of one chunk.
+pub(crate) const CHUNK_COST: u64 = (COPIES * CHUNK_ITEM) as u64;
 /// Bit of a section's flags: a reader that does not know the section may skip it.
 const OPTIONAL: u32 = 1;
 
@@ -48,6 +52,12 @@ pub(crate) struct FrameEntry {
 }
 
 impl FrameEntry {
+    /// Bytes that it takes: its record, and what the tables say of it and of its bases.
+    pub(crate) fn cost(&self) -> u64 {
+        let listed = COPIES * (FRAME_ITEM + usize::from(self.bases) * ID_LEN);
+        u64::from(self.head) + u64::from(self.stored) + listed as u64
+    }
+
     /// The first byte behind its record.
     fn end(&self) -> u64 {
         self.offset
@@ -77,6 +87,13 @@ pub(crate) struct LobEntry {
     pub(crate) offset: u64,
     /// Of the record, header included.
     pub(crate) len: u32,
+}
+
+impl LobEntry {
+    /// Bytes that it takes: its manifest, and what the tables say of it.
+    pub(crate) fn cost(&self) -> u64 {
+        u64::from(self.len) + (COPIES * LOB_ITEM) as u64
+    }
 }
 
 /// What is in a pack, gathered while it is written.
