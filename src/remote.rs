@@ -44,6 +44,10 @@ pub trait Remote: fmt::Debug + Send + Sync {
     fn recall(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>> {
         self.sizes(ids)
     }
+    /// For each id whether the store does not hold the lob, and [`Remote::recall`] would bring it back.
+    fn are_aside(&self, ids: &[LobId]) -> Result<Vec<bool>> {
+        Ok(vec![false; ids.len()])
+    }
     /// As [`Remote::recall`]; and what is there is durable, and counts as stored just now: whoever
     /// cleans up there leaves it alone as long as he grants to what is new.
     fn hold(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>>;

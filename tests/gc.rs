@@ -163,6 +163,39 @@ fn p7_a_fetch_gets_what_is_set_aside() {
 }
 
 #[test]
+fn what_is_set_aside_is_not_lost() {
+    let (world, origin, work) = world();
+    branch(&work, "late");
+    let late = work.git(&["rev-parse", "late"]);
+    forget(&work, "late");
+    age(&inside(&origin));
+    work.lob(&["gc", "--remote", "origin"]);
+    origin.git(&["update-ref", "refs/heads/late", late.trim_end()]);
+    work.git(&["fetch", "-q", "origin"]);
+    let fsck = ["fsck", "--remote", "origin"];
+    let found = work.lob(&fsck);
+    assert!(
+        found.contains("set aside there by lob gc") && found.contains("lob gc --remote origin"),
+        "{found}"
+    );
+    let own = origin.lob(&["fsck"]);
+    assert!(own.contains("set aside here by lob gc"), "{own}");
+    let clone = world.clone_of(&origin, "clone");
+    clone.git(&["branch", "-q", "mine", "origin/late"]);
+    let held = clone.lob(&["fsck", "--verbose"]);
+    assert!(held.contains("not here, and held by origin"), "{held}");
+    assert!(!holds(&inside(&origin), "late"), "looking changes nothing");
+    work.lob(&["gc", "--remote", "origin"]);
+    assert!(!work.lob(&fsck).contains("there by lob gc"));
+    // What nobody could bring back is lost.
+    let packs = inside(&origin).join("packs");
+    fs::remove_dir_all(&packs).unwrap();
+    fs::create_dir(&packs).unwrap();
+    let found = work.try_lob(&fsck);
+    assert_eq!(found.code, Some(3), "{found:?}");
+}
+
+#[test]
 fn a_bare_repository_cleans_its_own_store_and_a_clone_does_not() {
     let (_world, origin, work) = world();
     let said = work.try_lob(&["gc"]).fails(2);

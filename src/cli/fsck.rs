@@ -159,8 +159,10 @@ fn there(
     };
     examined?;
     report.pointers += wants.len();
-    for absent in fsck::compare(Some(store.as_ref()), &wants)? {
-        report.absent(name, &absent)?;
+    let mut absent = fsck::compare(Some(store.as_ref()), &wants)?;
+    fsck::look_aside(store.as_ref(), &mut absent)?;
+    for absent in &absent {
+        report.absent(name, absent)?;
     }
     Ok(())
 }

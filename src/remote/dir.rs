@@ -123,6 +123,10 @@ impl Remote for Store {
         Ok(sizes(lobs))
     }
 
+    fn are_aside(&self, ids: &[LobId]) -> Result<Vec<bool>> {
+        Ok(Store::are_aside(self, ids)?)
+    }
+
     fn hold(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>> {
         let _ = self.recall(ids)?;
         let mut writer = self.writer()?;

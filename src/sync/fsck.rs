@@ -73,6 +73,8 @@ pub enum Place {
     Held(String),
     /// This remote, which cannot be asked now, was known to hold it.
     Known(String),
+    /// In the store itself, set aside by a clean-up: it comes back when it is asked for.
+    Aside,
     /// Nowhere that could be asked.
     Nowhere,
 }
@@ -107,6 +109,29 @@ pub fn compare(store: Option<&dyn Remote>, wants: &[Want]) -> Result<Vec<Absent>
     Ok(absent)
 }
 
+/// Finds out which of the lobs that a store does not hold are set aside in it.
+pub fn look_aside(store: &dyn Remote, absent: &mut [Absent]) -> Result<()> {
+    let mut some = absent.chunks_mut(AT_ONCE);
+    some.try_for_each(|some| place_aside(store, some.iter_mut(), &Place::Aside))
+}
+
+/// Notes this place for those of `absent` that were found nowhere and are set aside in a store.
+fn place_aside<'a>(
+    store: &dyn Remote,
+    absent: impl Iterator<Item = &'a mut Absent>,
+    place: &Place,
+) -> Result<()> {
+    let open = absent.filter(|one| one.place == Place::Nowhere);
+    let open: Vec<_> = open.collect();
+    let asked: Vec<LobId> = open.iter().map(|one| one.want.id).collect();
+    for (one, is_aside) in open.into_iter().zip(store.are_aside(&asked)?) {
+        if is_aside {
+            one.place = place.clone();
+        }
+    }
+    Ok(())
+}
+
 /// Looks for `wants` in the local store, and for what is not there at every remote, those of `first`
 /// before the others. Where nothing is missing, no remote is touched.
 pub fn search(
@@ -120,6 +145,9 @@ pub fn search(
         absent: compare(store, wants)?,
         trouble: Vec::new(),
     };
+    if let Some(store) = store {
+        look_aside(store, &mut search.absent)?;
+    }
     if !search.is_open() {
         return Ok(search);
     }
@@ -155,13 +183,16 @@ impl Search {
         let mut open: Vec<_> = open.filter(|one| one.place == Place::Nowhere).collect();
         for some in open.chunks_mut(AT_ONCE) {
             let asked: Vec<LobId> = some.iter().map(|one| one.want.id).collect();
+            let held = || Place::Held(name.into());
             for (one, size) in some.iter_mut().zip(remote.sizes(&asked)?) {
                 match size {
-                    Some(size) if size == one.want.size => one.place = Place::Held(name.into()),
+                    Some(size) if size == one.want.size => one.place = held(),
                     Some(size) => one.place = Place::OtherSize(size),
                     None => {}
                 }
             }
+            // A fetch gets what is set aside too.
+            place_aside(remote, some.iter_mut().map(|one| &mut **one), &held())?;
         }
         Ok(())
     }

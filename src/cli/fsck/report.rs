@@ -339,6 +339,18 @@ fn describe(store: Option<&str>, place: &Place) -> (Gravity, &'static str, Strin
             format!("not here, and held by {name} when that could last be asked"),
             format!("lob fetch {name}"),
         ),
+        Place::Aside => (
+            Gravity::Note,
+            "aside",
+            match store {
+                Some(_) => "set aside there by lob gc".into(),
+                None => "set aside here by lob gc".into(),
+            },
+            match store {
+                Some(name) => format!("lob gc --remote {name} brings it back, and so does a fetch"),
+                None => "lob gc brings it back".into(),
+            },
+        ),
         Place::Nowhere => (
             Gravity::Loss,
             "missing",

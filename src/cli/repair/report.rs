@@ -199,7 +199,10 @@ fn words(step: &Step) -> (&'static str, String) {
         Step::Rewrite(id) => ("rewrite", format!("pack {id}")),
         Step::Table(id) => ("rebuild", format!("the table of pack {id}")),
         Step::Delete(path) => ("delete", path.display().to_string()),
-        Step::Sweep(id) => ("delete", format!("dropped pack {id}")),
+        Step::Sweep(id) => (
+            "delete",
+            format!("dropped pack {id}, unless lob gc has set it aside"),
+        ),
         _ => ("do", format!("{step:?}")),
     }
 }

@@ -160,6 +160,28 @@ impl Store {
             done => done.map(|()| back),
         }
     }
+
+    /// For each of `ids` whether it is not here any longer and [`Store::bring_back`] would find it, as
+    /// far as tables and manifests tell. Changes nothing.
+    pub fn are_aside(&self, ids: &[LobId]) -> Result<Vec<bool>> {
+        let mut are_aside = vec![false; ids.len()];
+        if !aside::is_any(self)? {
+            return Ok(are_aside);
+        }
+        let _ = self.refresh()?;
+        let mut lost = Lost::new(self, &[])?;
+        for (id, is_aside) in ids.iter().zip(&mut are_aside) {
+            let gone = lost.there.find(self.packs(), id)?.is_none();
+            if gone && lost.ever.find(self.packs(), id)?.is_some() {
+                *is_aside = match lost.look_for_lob(id) {
+                    Err(error) if is_absent(&error) => false,
+                    found => found.and_then(|()| lost.can_come_back())?,
+                };
+                lost.clear();
+            }
+        }
+        Ok(are_aside)
+    }
 }
 
 /// What lobs need and is no longer visible, and where it can still be read.
@@ -268,6 +290,20 @@ impl<'s> Lost<'s> {
             );
         }
         Ok(())
+    }
+
+    /// Whether tables tell where all is that was found lacking, and all that its frames stand on.
+    fn can_come_back(&self) -> Result<bool> {
+        let mut next: Vec<ChunkId> = self.chunks.iter().copied().collect();
+        let mut seen = self.chunks.clone();
+        while let Some(id) = next.pop() {
+            let Some(place) = self.ever.find(self.store.packs(), &id)? else {
+                return Ok(false);
+            };
+            let bases = self.ever().bases(&place).into_iter();
+            next.extend(bases.filter(|base| seen.insert(*base)));
+        }
+        Ok(true)
     }
 
     /// Writes all that was found lacking into packs of the store.
