@@ -64,6 +64,8 @@ pub const LOB_MAX: u64 = 16 << 40;
 
 /// Chunks and segments in received manifests that a writer holds before it verifies them.
 pub const UNVERIFIED_MAX: usize = 1 << 20;
+/// Lobs that a writer found and remembers one by one; beyond it, it remembers their packs.
+pub const RELIED_MAX: usize = 1 << 16;
 /// Packs that a writer fills before it publishes them together.
 pub const PUBLISH_BATCH: usize = 16;
 /// Packs of one writer that stay in the system's cache of files, to be pushed soon. What a writer

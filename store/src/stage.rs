@@ -4,6 +4,7 @@
 //! What a killed writer left is read forward by whoever opens the store next, and what is whole is
 //! kept: so a pointer that was printed keeps its content, and a retry need not send it again.
 
+mod lost;
 mod packing;
 mod reliance;
 mod rescue;

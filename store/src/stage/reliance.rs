@@ -9,23 +9,23 @@
 //! A lob that was found whole leaves nothing in the stage that would tell of it. Its pack is touched
 //! before the caller hears of it, and a prune leaves alone what is young: it looks at the times under
 //! the same lock under which this writer then makes sure that the pack was not dropped before.
+//!
+//! A writer may live longer than what it touched or published counts as young, and who asked it need
+//! not have written down anywhere what it got. So it remembers the packs of all that until it ends, and
+//! brings back what was dropped of them.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::io::ErrorKind;
-use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::frame::Frame;
-use crate::id::{ChunkId, LobId, PackId};
-use crate::manifest::Manifest;
-use crate::pack::Table;
-use crate::prune::aside;
-use crate::reach::Reach;
+use crate::id::{LobId, PackId};
+use crate::limits::RELIED_MAX;
 use crate::roots::Cursor;
-use crate::store::{LobInfo, Store};
-use crate::view::{Listed, View, is_absent};
+use crate::store::LobInfo;
+use crate::view::{View, is_absent};
 
 use super::Writer;
+use super::lost::Lost;
 
 /// What one writer relies on.
 #[derive(Debug, Default)]
@@ -36,6 +36,8 @@ pub(super) struct Reliance {
     lobs: HashSet<LobId>,
     /// The packs of these, each touched.
     touched: HashSet<PackId>,
+    /// The packs of all that was found or published before.
+    packs: HashSet<PackId>,
     /// Whether packs were dropped since it began. Chunks in them may be of lobs that it has yet to
     /// name, of which nothing is in what it publishes first.
     pub(super) is_bereft: bool,
@@ -43,16 +45,20 @@ pub(super) struct Reliance {
 
 impl Reliance {
     pub(super) fn is_empty(&self) -> bool {
-        self.lobs.is_empty()
+        self.lobs.is_empty() && self.packs.is_empty()
     }
 
-    /// Nothing that was published until `cursor` lacks anything, whatever comes after that.
-    pub(super) fn settled(&mut self, cursor: Cursor) {
-        *self = Reliance {
-            since: cursor,
-            is_bereft: self.is_bereft,
-            ..Reliance::default()
-        };
+    /// Nothing that was published until `cursor`, in these packs last, lacks anything.
+    pub(super) fn settled(&mut self, cursor: Cursor, published: impl Iterator<Item = PackId>) {
+        self.since = cursor;
+        self.packs.extend(published);
+        self.forget_lobs();
+    }
+
+    /// Relies on packs as a whole instead of on lobs in them.
+    fn forget_lobs(&mut self) {
+        self.lobs.clear();
+        self.packs.extend(self.touched.drain());
     }
 }
 
@@ -84,6 +90,9 @@ impl Writer<'_> {
                 break;
             };
             if self.holds_on_to(&place.pack, &view)? {
+                if self.reliance.lobs.len() >= RELIED_MAX {
+                    self.reliance.forget_lobs();
+                }
                 let _ = self.reliance.touched.insert(place.pack);
                 return Ok(self.reliance.lobs.insert(*id));
             }
@@ -121,228 +130,43 @@ impl Writer<'_> {
         for lob in &self.reliance.lobs {
             lost.look_for_lob(lob)?;
         }
-        lost.bring_back()
+        lost.bring_back()?;
+        self.restore_packs(&moved)
     }
-}
 
-impl Store {
-    /// Brings back those of `ids` that are not here any longer, as far as they are whole in packs that
-    /// are set aside. Returns how many.
-    pub fn bring_back(&self, ids: &[LobId]) -> Result<u64> {
-        if !aside::is_any(self)? {
-            return Ok(0);
+    /// Brings back the lobs of those packs that were dropped, and relies on where they are now.
+    fn restore_packs(&mut self, moved: &[PackId]) -> Result<()> {
+        let there: HashSet<PackId> = self.store.view().packs().collect();
+        let dropped: Vec<PackId> = self.reliance.packs.difference(&there).copied().collect();
+        if dropped.is_empty() {
+            return Ok(());
         }
-        let _ = self.refresh()?;
-        let mut lost = Lost::new(self, &[])?;
-        let (mut writer, mut back) = (Writer::new(self), 0);
-        if !lost.is_possible() {
-            return Ok(0);
-        }
-        for id in ids {
-            let gone = lost.there.find(self.packs(), id)?.is_none();
-            if !gone || lost.ever.find(self.packs(), id)?.is_none() {
-                continue;
-            }
-            let found = lost.look_for_lob(id);
-            match found.and_then(|()| lost.write_to(&mut writer)) {
-                Err(error) if is_absent(&error) => {}
-                Err(error) if is_refused(&error) => return Ok(0),
-                done => {
-                    done?;
-                    back += 1;
+        let mut lost = Lost::new(self.store, moved)?;
+        let mut writer = Writer::new(self.store);
+        for pack in &dropped {
+            let table = self.store.packs().table(pack)?;
+            for n in 0..table.lob_count() {
+                let found = lost.look_for_lob(&table.lob(n).id);
+                match found.and_then(|()| lost.write_to(&mut writer)) {
+                    // Others of the pack may have been damaged before.
+                    Err(error) if is_absent(&error) || matches!(error, Error::NoLob(_)) => {}
+                    done => done?,
                 }
-            }
-            lost.clear();
-        }
-        match writer.finish() {
-            // Whoever may only read here finds what is there.
-            Err(error) if is_refused(&error) => Ok(0),
-            done => done.map(|()| back),
-        }
-    }
-
-    /// For each of `ids` whether it is not here any longer and [`Store::bring_back`] would find it, as
-    /// far as tables and manifests tell. Changes nothing.
-    pub fn are_aside(&self, ids: &[LobId]) -> Result<Vec<bool>> {
-        let mut are_aside = vec![false; ids.len()];
-        if !aside::is_any(self)? {
-            return Ok(are_aside);
-        }
-        let _ = self.refresh()?;
-        let mut lost = Lost::new(self, &[])?;
-        for (id, is_aside) in ids.iter().zip(&mut are_aside) {
-            let gone = lost.there.find(self.packs(), id)?.is_none();
-            if gone && lost.ever.find(self.packs(), id)?.is_some() {
-                *is_aside = match lost.look_for_lob(id) {
-                    Err(error) if is_absent(&error) => false,
-                    found => found.and_then(|()| lost.can_come_back())?,
-                };
                 lost.clear();
             }
         }
-        Ok(are_aside)
-    }
-}
-
-/// What lobs need and is no longer visible, and where it can still be read.
-pub(super) struct Lost<'s> {
-    store: &'s Store,
-    /// What is part of the store, and what is about to be.
-    there: View,
-    /// That, and the packs that were dropped and whose files are still there.
-    ever: View,
-    chunks: BTreeSet<ChunkId>,
-    lobs: Vec<Manifest>,
-}
-
-impl<'s> Lost<'s> {
-    /// Nothing yet. `coming` are packs in their places that no root names yet.
-    pub(super) fn new(store: &'s Store, coming: &[PackId]) -> Result<Lost<'s>> {
-        let view = store.view();
-        let coming = tables(store, coming)?;
-        let dropped: Vec<_> = store
-            .packs()
-            .on_disk()?
-            .into_iter()
-            .map(|(id, _)| id)
-            .filter(|id| view.dropped.contains(id))
-            .collect();
-        let there = view.with(coming);
-        Ok(Lost {
-            store,
-            ever: there.with(tables(store, &dropped)?),
-            there,
-            chunks: BTreeSet::new(),
-            lobs: Vec::new(),
-        })
-    }
-
-    /// Whether there is anything from which something could come back.
-    pub(super) fn is_possible(&self) -> bool {
-        self.ever.tail.len() > self.there.tail.len()
-    }
-
-    fn ever(&self) -> Reach<'_> {
-        Reach {
-            store: self.store,
-            view: &self.ever,
-        }
-    }
-
-    /// Looks for all that the lobs and the frames of a pack need.
-    pub(super) fn look_behind_pack(&mut self, pack: &PackId) -> Result<()> {
-        let table = self.store.packs().table(pack)?;
-        for frame in (0..table.frame_count()).filter_map(|n| table.frame(n)) {
-            for base in table.bases(&frame) {
-                self.look_for_chunk(&base)?;
-                let place = self.there.find(self.store.packs(), &base)?;
-                // What is left of it may be deeper than what the depth of the frame was set by.
-                if place.is_some_and(|at| ChunkId::depth(&at.table, &at.entry) >= frame.depth) {
-                    let _ = self.chunks.insert(base);
-                }
+        writer.finish()?;
+        let view = self.store.view();
+        for pack in &dropped {
+            let table = self.store.packs().table(pack)?;
+            for n in 0..table.lob_count() {
+                let place = view.find(self.store.packs(), &table.lob(n).id)?;
+                self.reliance.packs.extend(place.map(|place| place.pack));
             }
-        }
-        for n in 0..table.lob_count() {
-            let id = table.lob(n).id;
-            let manifest = self.ever().manifest(&id)?.ok_or(Error::NoLob(id))?;
-            self.look_behind(&manifest)?;
+            let _ = self.reliance.packs.remove(pack);
         }
         Ok(())
     }
-
-    /// Looks for a lob and all that it needs.
-    pub(super) fn look_for_lob(&mut self, id: &LobId) -> Result<()> {
-        let manifest = self.ever().manifest(id)?.ok_or(Error::NoLob(*id))?;
-        if self.there.find(self.store.packs(), id)?.is_none() {
-            self.lobs.push(manifest.clone());
-        }
-        self.look_behind(&manifest)
-    }
-
-    /// Looks for all that a lob needs.
-    pub(super) fn look_behind(&mut self, manifest: &Manifest) -> Result<()> {
-        let mut chunks = Vec::new();
-        self.ever().each_chunk(manifest, &mut |id| {
-            chunks.push(*id);
-            Ok(())
-        })?;
-        chunks.iter().try_for_each(|id| self.look_for_chunk(id))
-    }
-
-    /// Looks for a chunk and all that its frame stands on.
-    pub(super) fn look_for_chunk(&mut self, id: &ChunkId) -> Result<()> {
-        let mut next = vec![*id];
-        let mut seen = HashSet::new();
-        while let Some(id) = next.pop() {
-            let Some(place) = self.there.find(self.store.packs(), &id)? else {
-                let _ = self.chunks.insert(id);
-                continue;
-            };
-            let reach = Reach {
-                store: self.store,
-                view: &self.there,
-            };
-            next.extend(
-                reach
-                    .bases(&place)
-                    .into_iter()
-                    .filter(|base| seen.insert(*base)),
-            );
-        }
-        Ok(())
-    }
-
-    /// Whether tables tell where all is that was found lacking, and all that its frames stand on.
-    fn can_come_back(&self) -> Result<bool> {
-        let mut next: Vec<ChunkId> = self.chunks.iter().copied().collect();
-        let mut seen = self.chunks.clone();
-        while let Some(id) = next.pop() {
-            let Some(place) = self.ever.find(self.store.packs(), &id)? else {
-                return Ok(false);
-            };
-            let bases = self.ever().bases(&place).into_iter();
-            next.extend(bases.filter(|base| seen.insert(*base)));
-        }
-        Ok(true)
-    }
-
-    /// Writes all that was found lacking into packs of the store.
-    pub(super) fn bring_back(self) -> Result<()> {
-        if self.chunks.is_empty() && self.lobs.is_empty() {
-            return Ok(());
-        }
-        let mut writer = Writer::new(self.store);
-        self.write_to(&mut writer)?;
-        writer.finish()
-    }
-
-    fn write_to(&self, writer: &mut Writer<'_>) -> Result<()> {
-        for id in &self.chunks {
-            let bytes = self.ever().bytes(id)?;
-            writer.move_frame(Frame::plain(vec![(*id, bytes.len() as u32)], &bytes))?;
-        }
-        let mut lobs = self.lobs.iter();
-        lobs.try_for_each(|manifest| writer.move_manifest(manifest))
-    }
-
-    /// Begins anew with what is lacking.
-    fn clear(&mut self) {
-        self.chunks.clear();
-        self.lobs.clear();
-    }
-}
-
-/// The tables of packs, those left out that cannot be had.
-fn tables(store: &Store, packs: &[PackId]) -> Result<Vec<(PackId, Arc<Table>)>> {
-    let mut found = Vec::with_capacity(packs.len());
-    for id in packs {
-        match store.packs().table(id) {
-            Ok(table) => found.push((*id, table)),
-            Err(error) if is_absent(&error) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(found)
 }
 
 /// Whether the file system lets this process change nothing, or has no room for it.
@@ -369,6 +193,7 @@ fn allow<T>(done: Result<T>) -> Result<Option<T>> {
 mod tests {
     use std::io::{self, Cursor, Read};
     use std::path::Path;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::{Duration, SystemTime};
 
@@ -376,6 +201,7 @@ mod tests {
     use crate::chunk::tests::noise;
     use crate::disk::OsDisk;
     use crate::progress::Progress;
+    use crate::store::Store;
 
     fn open(dir: &Path) -> Store {
         Store::open_or_create(Arc::new(OsDisk), dir).expect("a store")
@@ -424,6 +250,63 @@ mod tests {
             let most = buffer.len().min(64 << 10);
             self.content.read(&mut buffer[..most])
         }
+    }
+
+    #[test]
+    fn p7_what_a_writer_named_stays_until_it_ends_however_old_that_is_by_then() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = open(dir.path());
+        let contents: Vec<_> = (0..3).map(|n| noise(n, 3000)).collect();
+        let add = |writer: &mut Writer<'_>, n: usize| {
+            let added = writer.add(&mut contents[n].as_slice(), &());
+            added.expect("adds").id
+        };
+        let mut writer = store.writer().expect("a writer");
+        let found = add(&mut writer, 0);
+        writer.finish().expect("publishes");
+
+        let mut writer = store.writer().expect("a writer");
+        let mut named = vec![add(&mut writer, 0)];
+        assert_eq!(named, [found]);
+        named.push(add(&mut writer, 1));
+        writer.publish().expect("publishes");
+        // To this prune all that is there is old, and nobody has written down yet what was named.
+        assert!(prune(dir.path(), &[]).waiting > 6000);
+        named.push(add(&mut writer, 2));
+        writer.publish().expect("publishes");
+        assert!(prune(dir.path(), &[]).waiting > 9000, "this too");
+        writer.finish().expect("publishes");
+        let _ = prune(dir.path(), &named);
+        for (id, content) in named.iter().zip(&contents) {
+            let mut out = Vec::new();
+            let read = open(dir.path()).write_to(id, &mut out, &());
+            assert_eq!(read.expect("reads"), 3000);
+            assert!(out == *content);
+        }
+    }
+
+    #[test]
+    fn p7_a_writer_that_found_very_many_lobs_relies_on_them_as_well() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = open(dir.path());
+        let contents = [noise(1, 3000), noise(2, 5000)];
+        let add = |writer: &mut Writer<'_>, content: &Vec<u8>| {
+            let added = writer.add(&mut content.as_slice(), &());
+            added.expect("adds").id
+        };
+        let mut writer = store.writer().expect("a writer");
+        let lobs = contents.each_ref().map(|content| add(&mut writer, content));
+        writer.finish().expect("publishes");
+        let mut writer = store.writer().expect("a writer");
+        let _ = add(&mut writer, &contents[0]);
+        writer.reliance.forget_lobs();
+        assert!(writer.reliance.lobs.is_empty() && !writer.reliance.is_empty());
+        let _ = prune(dir.path(), &[]);
+        assert!(open(dir.path()).lob(&lobs[0]).expect("looks").is_none());
+        writer.finish().expect("publishes");
+        let mut out = Vec::new();
+        let read = store.write_to(&lobs[0], &mut out, &());
+        assert_eq!(read.expect("reads"), 3000);
     }
 
     #[test]

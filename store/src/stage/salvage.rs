@@ -10,7 +10,7 @@ use crate::pack::{self, Record};
 use crate::roots::{Cursor, Root};
 use crate::store::Store;
 
-use super::reliance::Lost;
+use super::lost::Lost;
 use super::{Stage, Writer};
 
 /// Held for a moment while stages are made, looked for and removed: so that a stage that is being
