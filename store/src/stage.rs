@@ -13,7 +13,7 @@ mod sealing;
 mod small;
 mod stream;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 
@@ -81,8 +81,9 @@ pub struct Writer<'s> {
     moving: bool,
     /// Chunks in packs that are not visible yet.
     chunks: HashMap<ChunkId, Pending>,
-    /// Lobs that are not visible yet.
-    lobs: HashSet<LobId>,
+    /// Lobs that are not visible yet, no more than those of the packs that are published together:
+    /// each with the number of the pack that names it, [`u32::MAX`] while none does.
+    lobs: HashMap<LobId, u32>,
     /// The last of them, until it is acknowledged.
     naming: Option<LobId>,
     /// Whether something is lost that was handed to a thread.
@@ -118,7 +119,7 @@ impl<'s> Writer<'s> {
             reliance: Reliance::default(),
             moving: false,
             chunks: HashMap::new(),
-            lobs: HashSet::new(),
+            lobs: HashMap::new(),
             naming: None,
             has_lost: false,
             small: Small::default(),
@@ -294,7 +295,7 @@ impl<'s> Writer<'s> {
         self.moving = true;
         self.guarded(|writer| {
             writer.write_received()?;
-            match writer.lobs.contains(&manifest.id) {
+            match writer.lobs.contains_key(&manifest.id) {
                 true => Ok(()),
                 false => writer.append_manifest(manifest),
             }
@@ -460,13 +461,13 @@ impl<'s> Writer<'s> {
             self.join_sealing(SEALING_MAX)?;
         }
         self.pack()?.manifest(manifest)?;
-        self.name_lob(manifest.id);
+        self.name_lob(manifest.id, self.serial);
         self.seal_if_full()
     }
 
-    fn name_lob(&mut self, id: LobId) {
+    fn name_lob(&mut self, id: LobId, pack: u32) {
         self.naming = Some(id);
-        let _ = self.lobs.insert(id);
+        let _ = self.lobs.insert(id, pack);
     }
 
     /// Stores the bytes of a manifest segment as a chunk in a frame of its own.

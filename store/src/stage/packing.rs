@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
-use crate::id::ChunkId;
+use crate::id::{ChunkId, LobId};
 use crate::pack::{Journal, PackWriter};
 
 use super::small::Batch;
@@ -18,6 +18,7 @@ use super::{Pending, Writer};
 pub(super) struct Packing {
     job: JoinHandle<Result<Packed>>,
     chunks: Vec<(ChunkId, u32)>,
+    lobs: Vec<LobId>,
     /// Where the same content is, and no other, until the job has handed all of it to the system.
     journal: Option<Journal>,
 }
@@ -54,6 +55,7 @@ impl Writer<'_> {
         let (batch, behind) = (std::mem::take(&mut self.small.batch), self.sync_behind);
         self.small.packing = Some(Packing {
             chunks: batch.chunks.clone(),
+            lobs: batch.manifests.iter().map(|lob| lob.id).collect(),
             journal: self.small.journal.take_if(|journal| journal.is_full()),
             job: thread::spawn(move || write(&disk, &dirs, pack, &batch, behind)),
         });
@@ -71,6 +73,8 @@ impl Writer<'_> {
         for (id, len) in packing.chunks {
             let _ = self.chunks.insert(id, Pending { pack, len });
         }
+        let lobs = packing.lobs.into_iter().map(|id| (id, pack));
+        self.lobs.extend(lobs);
         if packed.synced && self.sealing.is_empty() {
             self.unsynced = self.small.batch.raw.len() as u64;
         }

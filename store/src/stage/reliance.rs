@@ -81,7 +81,7 @@ impl Writer<'_> {
 
     /// Whether there is a lob of this id. One that is there stays so.
     pub(super) fn has_lob(&mut self, id: &LobId) -> Result<bool> {
-        if self.lobs.contains(id) || self.reliance.lobs.contains(id) {
+        if self.lobs.contains_key(id) || self.reliance.lobs.contains(id) {
             return Ok(true);
         }
         while !self.moving {

@@ -28,7 +28,8 @@ impl Writer<'_> {
             return Err(error);
         };
         let unnamed = self.naming;
-        let lobs = self.lobs.drain().filter(|id| Some(*id) != unnamed);
+        let lobs = self.lobs.drain().map(|(id, _)| id);
+        let lobs = lobs.filter(|id| Some(*id) != unnamed);
         match stage {
             Some(stage) if write_anew(self.store, &stage, lobs.collect()).is_ok() => {
                 // Whoever opens the store next would do it too.

@@ -130,12 +130,13 @@ impl Writer<'_> {
         let Some(cursor) = done else {
             return Ok(false);
         };
-        // What a prune moves is written down where it was before.
+        // What a prune moves is not its own: those rely on it who named it.
         let published = std::mem::take(&mut self.moved).into_iter();
         let published = published.map(|(id, _)| id).filter(|_| !self.moving);
         self.reliance.settled(cursor, published);
         let last = self.serial - (self.sealing.len() + usize::from(self.pack.is_some())) as u32;
         self.chunks.retain(|_, pending| pending.pack > last);
+        self.lobs.retain(|_, pack| *pack > last);
         Ok(true)
     }
 

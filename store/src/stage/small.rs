@@ -141,7 +141,7 @@ impl Writer<'_> {
         }
         let (manifest, _) = builder.finish(id);
         self.journal()?.manifest(&manifest)?;
-        self.name_lob(id);
+        self.name_lob(id, u32::MAX);
         self.small.batch.manifests.push(manifest);
         if self.small.batch.is_full() {
             self.pack_batch()?;
@@ -192,6 +192,26 @@ mod tests {
     use super::*;
     use crate::disk::OsDisk;
     use crate::store::Store;
+
+    /// P9: what is visible need not be remembered.
+    #[test]
+    fn p9_a_writer_remembers_a_bounded_number_of_lobs() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::create(Arc::new(OsDisk), &dir.path().join("s")).expect("a store");
+        let mut writer = store.writer().expect("a writer");
+        writer.set_pack_soft(1000);
+        let mut most = 0;
+        let lob = |n: u32| n.to_le_bytes().repeat(8);
+        for n in 0..40 * FRAME_CHUNKS_MAX as u32 {
+            let _ = writer.add(&mut lob(n).as_slice(), &()).expect("adds");
+            most = most.max(writer.lobs.len());
+        }
+        let packs = crate::limits::PUBLISH_BATCH + super::super::SEALING_MAX + 2;
+        assert!(most <= packs * FRAME_CHUNKS_MAX, "{most}");
+        writer.finish().expect("publishes");
+        let held = store.lob(&LobId::of(&lob(7))).expect("looks");
+        assert!(held.is_some());
+    }
 
     /// More than a frame may hold of chunks, and lobs whose chunks are all known.
     #[test]
