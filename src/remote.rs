@@ -26,6 +26,9 @@ pub use url::Location;
 /// Asks a receiver what the frames of chunks stand on.
 pub type AskKin<'a> = &'a mut dyn FnMut(&[ChunkId]) -> Result<Vec<Option<Kin>>>;
 
+/// Chunks and segments after which an answer with manifests ends: some 40 MiB of them.
+pub const MANIFEST_ITEMS: usize = 1 << 20;
+
 /// What both sides of a replication can be asked.
 pub trait Remote: fmt::Debug + Send + Sync {
     /// Where it is, for messages.
@@ -53,7 +56,9 @@ pub trait Remote: fmt::Debug + Send + Sync {
     fn hold(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>>;
     /// For each id whether the store holds that chunk.
     fn has_chunks(&self, ids: &[ChunkId]) -> Result<Vec<bool>>;
-    /// For each id the manifest, or `None` where the store does not hold the lob.
+    /// For each id the manifest, or `None` where the store does not hold the lob. The answer ends early,
+    /// though not before the first, when it has [`MANIFEST_ITEMS`] chunks and segments in it: the rest is
+    /// to be asked for again.
     fn manifests(&self, ids: &[LobId]) -> Result<Vec<Option<Manifest>>>;
     /// Calls `each` with the bytes of each of `ids`, in their order. For the segments of long
     /// manifests: few, and needed before the frames can be asked for.

@@ -13,7 +13,7 @@ use lob_store::{ChunkId, Cursor, Epoch, Frame, Kin, LobId, LobInfo, Manifest};
 use lob_store::{Store, StoreId, Writer};
 
 use super::error::{Error, Result};
-use super::{AskKin, Origin, Remote, Upload};
+use super::{AskKin, MANIFEST_ITEMS, Origin, Remote, Upload};
 
 /// What a directory is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +86,20 @@ fn told<T>(done: lob_store::Result<T>, failed: Cell<Option<Error>>) -> Result<T>
     }
 }
 
+/// The manifests of the first of `ids`, until there are so many chunks and segments in them.
+fn manifests(store: &Store, ids: &[LobId], most: usize) -> Result<Vec<Option<Manifest>>> {
+    let (mut found, mut items) = (Vec::new(), 0);
+    for id in ids {
+        let manifest = store.manifest(id)?;
+        items += manifest.as_ref().map_or(0, Manifest::items);
+        found.push(manifest);
+        if items >= most {
+            break;
+        }
+    }
+    Ok(found)
+}
+
 impl Remote for Store {
     fn describe(&self) -> String {
         self.root().to_string_lossy().into_owned()
@@ -140,7 +154,7 @@ impl Remote for Store {
     }
 
     fn manifests(&self, ids: &[LobId]) -> Result<Vec<Option<Manifest>>> {
-        ids.iter().map(|id| Ok(self.manifest(id)?)).collect()
+        manifests(self, ids, MANIFEST_ITEMS)
     }
 
     fn each_chunk(
@@ -264,6 +278,26 @@ mod tests {
             .collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn an_answer_with_manifests_ends_when_there_is_much_in_it() {
+        let top = tempfile::tempdir().unwrap();
+        let store = open_dir(&top.path().join("lob"), Access::Write, None).unwrap();
+        let mut writer = store.writer().unwrap();
+        let mut ids: Vec<LobId> = Vec::new();
+        for n in 0..4u8 {
+            let content = vec![n; 1_000_000];
+            ids.push(writer.add(&mut content.as_slice(), &()).unwrap().id);
+        }
+        writer.finish().unwrap();
+        ids.insert(1, LobId::of(b"nobody has it"));
+        // Each has four chunks, as content without a cut is cut at the longest chunk.
+        for (most, expected) in [(1, 1), (4, 1), (5, 3), (100, 5)] {
+            let found = manifests(&store, &ids, most).unwrap();
+            assert_eq!(found.len(), expected, "{most}");
+        }
+        assert_eq!(manifests(&store, &ids[1..], 1).unwrap()[0], None);
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub struct Memory {
     pub faults: Mutex<VecDeque<Option<io::ErrorKind>>>,
     /// What [`Remote::free_space`] says.
     pub free: Option<u64>,
+    /// How many manifests come at once, if not all.
+    pub manifests_most: Option<usize>,
     /// What was asked, call by call.
     pub calls: Mutex<Vec<&'static str>>,
 }
@@ -149,6 +151,7 @@ impl Remote for Memory {
     fn manifests(&self, ids: &[LobId]) -> Result<Vec<Option<Manifest>>> {
         self.called("manifests");
         let content = self.content.lock().unwrap();
+        let ids = &ids[..ids.len().min(self.manifests_most.unwrap_or(usize::MAX))];
         Ok(ids.iter().map(|id| content.lobs.get(id).cloned()).collect())
     }
 

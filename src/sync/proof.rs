@@ -32,8 +32,12 @@ pub fn prove(local: &Store, remote: &dyn Remote, lobs: &[LobInfo]) -> Result<Pro
     for batch in lobs.chunks(LOBS_AT_ONCE) {
         let ids: Vec<LobId> = batch.iter().map(|lob| lob.id).collect();
         let sizes = remote.sizes(&ids)?;
-        let manifests = remote.manifests(&ids)?;
-        for ((lob, size), theirs) in batch.iter().zip(sizes).zip(manifests) {
+        let mut manifests = Vec::new().into_iter();
+        for (n, (lob, size)) in batch.iter().zip(sizes).enumerate() {
+            if manifests.len() == 0 {
+                manifests = remote.manifests(&ids[n..])?.into_iter();
+            }
+            let theirs = manifests.next().flatten();
             let mut sample = challenge.sample();
             if !whole(local, remote, lob, size, theirs.as_ref(), &mut sample)? {
                 continue;

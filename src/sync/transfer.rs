@@ -112,15 +112,20 @@ impl Transfer<'_> {
         Ok(moved)
     }
 
-    /// Copies a window or, where something in it is damaged, each half of it by itself.
-    fn whole_of(&self, lobs: &[LobId], moved: &mut Moved) -> Result<()> {
+    /// Copies lobs, as many at once as have room in memory, or, where something in them is damaged, each
+    /// half of them by itself.
+    fn whole_of(&self, mut lobs: &[LobId], moved: &mut Moved) -> Result<()> {
         let mut how = How::default();
         let mut looks = 1..LOOKS;
         let error = loop {
+            if lobs.is_empty() {
+                return Ok(());
+            }
             match retrying(|| self.window(lobs, &mut how)) {
-                Ok(done) => {
+                Ok((done, count)) => {
                     moved.merge(done);
-                    return Ok(());
+                    lobs = &lobs[count..];
+                    (how, looks) = (How::default(), 1..LOOKS);
                 }
                 // A base that is damaged there, or left, must stop nobody who can do without.
                 Err(error) if how.relied && !how.alone && self.damage(&error).is_some() => {
@@ -156,8 +161,11 @@ impl Transfer<'_> {
             progress: &(),
             ..*self
         };
-        for window in lobs.chunks(WINDOW_LOBS) {
-            let manifests = silent.manifests(window)?.0;
+        let mut rest = lobs;
+        while !rest.is_empty() {
+            let asked = &rest[..rest.len().min(WINDOW_LOBS)];
+            let (manifests, _, count) = silent.manifests(asked)?;
+            rest = &rest[count..];
             silent.each_run(&manifests, &HashSet::new(), &mut |lacking| {
                 for (id, len) in lacking {
                     if counted.first_time(id) {
@@ -171,8 +179,9 @@ impl Transfer<'_> {
         Ok(cost)
     }
 
-    fn window(&self, window: &[LobId], how: &mut How) -> Result<Moved> {
-        let (manifests, vanished) = self.manifests(window)?;
+    /// Copies the first of these lobs, and returns how many of them.
+    fn window(&self, window: &[LobId], how: &mut How) -> Result<(Moved, usize)> {
+        let (manifests, vanished, count) = self.manifests(window)?;
         let mut moved = Moved {
             vanished,
             ..Moved::default()
@@ -215,22 +224,28 @@ impl Transfer<'_> {
                 place: self.to.describe(),
                 chunk,
             }),
-            named => named.map(|()| moved),
+            named => named.map(|()| (moved, count)),
         }
     }
 
-    /// The manifests of `ids`, and those that the sender does not hold.
-    fn manifests(&self, ids: &[LobId]) -> Result<(Vec<Manifest>, Vec<LobId>)> {
+    /// The manifests of the first of `ids`, those of them that the sender does not hold, and how many
+    /// these are together: at least one.
+    fn manifests(&self, ids: &[LobId]) -> Result<(Vec<Manifest>, Vec<LobId>, usize)> {
         let mut vanished = Vec::new();
         let mut manifests = Vec::with_capacity(ids.len());
-        for (id, manifest) in ids.iter().zip(self.from.manifests(ids)?) {
+        let found = self.from.manifests(ids)?;
+        let count = found.len().min(ids.len());
+        if count == 0 {
+            return Err(self.unasked("no answer about manifests".into()));
+        }
+        for (id, manifest) in ids.iter().zip(found) {
             match manifest {
                 Some(manifest) if manifest.id == *id => manifests.push(manifest),
                 Some(manifest) => return Err(self.unasked(format!("lob {}", manifest.id))),
                 None => vanished.push(*id),
             }
         }
-        Ok((manifests, vanished))
+        Ok((manifests, vanished, count))
     }
 
     /// Calls `send` with runs of chunks that the receiver lacks, with the segments of long

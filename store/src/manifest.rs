@@ -64,7 +64,7 @@ impl Manifest {
     }
 
     /// How many chunks or segments it lists.
-    pub(crate) fn items(&self) -> usize {
+    pub fn items(&self) -> usize {
         match &self.parts {
             Parts::Chunks(chunks) => chunks.len(),
             Parts::Segments(segments) => segments.len(),

@@ -209,6 +209,27 @@ fn many_lobs_go_in_windows_with_few_exchanges_each() {
     }
 }
 
+/// P9: manifests may be long, and then there are few at once.
+#[test]
+fn p9_lobs_whose_manifests_do_not_come_at_once_move_all_the_same() {
+    let from = Memory {
+        manifests_most: Some(3),
+        ..Memory::default()
+    };
+    let to = Memory::default();
+    let lobs: Vec<LobInfo> = (0..10).map(|n| from.add(&content(n, 48))).collect();
+    from.forget(&lobs[4].id);
+    let moved = copy(&from, &to, &lobs).0.unwrap();
+    assert_eq!((moved.lobs.len(), moved.vanished), (9, vec![lobs[4].id]));
+    assert_eq!((from.count("manifests"), to.count("receive")), (4, 4));
+    let none = Memory {
+        manifests_most: Some(0),
+        ..Memory::default()
+    };
+    let error = copy(&none, &to, &lobs).0.unwrap_err();
+    assert!(matches!(error, Error::Unasked { .. }), "{error}");
+}
+
 #[test]
 fn a_window_with_a_transient_error_is_tried_again() {
     let (from, to) = (Memory::default(), Memory::default());
