@@ -194,7 +194,7 @@ impl Transfer<'_> {
         how.relied |= !sent.is_empty();
         let mut runs = 0;
         let filled = self.each_run(&manifests, &sent, &mut |lacking| {
-            // The receiver is asked about the next run only after this one is visible to it.
+            // So what a run needs is visible, and of what is not only one run has to be remembered.
             if runs > 0 {
                 lanes.publish()?;
             }
@@ -261,6 +261,7 @@ impl Transfer<'_> {
             sent,
             progress: self.progress,
             chunks: Vec::new(),
+            before: Vec::new(),
             send,
         };
         for manifest in manifests {
@@ -382,6 +383,8 @@ struct Run<'a> {
     sent: &'a HashSet<ChunkId>,
     progress: &'a dyn Progress,
     chunks: Vec<(ChunkId, u32)>,
+    /// The ids of the run before, in order: the receiver does not show them before the next one comes.
+    before: Vec<ChunkId>,
     send: &'a mut SendRun<'a>,
 }
 
@@ -403,11 +406,14 @@ impl Run<'_> {
         self.chunks.dedup_by_key(|(id, _)| *id);
         let ids: Vec<ChunkId> = self.chunks.iter().map(|(id, _)| *id).collect();
         let mut held = self.to.has_chunks(&ids)?.into_iter();
-        self.chunks.retain(|_| !held.next().unwrap_or(false));
+        self.chunks.retain(|(id, _)| {
+            !held.next().unwrap_or(false) && self.before.binary_search(id).is_err()
+        });
         // What need not move is done as soon as that is known.
         self.progress.bytes(total.saturating_sub(sum(&self.chunks)));
         if !self.chunks.is_empty() {
             (self.send)(&self.chunks)?;
+            self.before = self.chunks.iter().map(|(id, _)| *id).collect();
         }
         self.chunks.clear();
         Ok(())

@@ -193,6 +193,24 @@ fn a_chunk_that_many_lobs_share_moves_and_counts_once() {
 }
 
 #[test]
+fn chunks_that_two_runs_share_move_once() {
+    let (from, to) = (Memory::default(), Memory::default());
+    let shared = content(1, WINDOW_CHUNKS * 16);
+    let more = |seed| [&shared[..], &content(seed, 160)].concat();
+    // One run each, and the end of the second.
+    let lobs = [from.add(&shared), from.add(&more(2)), from.add(&more(3))];
+    let (moved, _) = copy(&from, &to, &lobs);
+    assert_eq!(from.count("each_frame"), 3, "runs");
+    assert_eq!(moved.unwrap().chunks, WINDOW_CHUNKS as u64 + 20);
+    for lob in &lobs {
+        assert_eq!(
+            to.get(&lob.id).map(|bytes| bytes.len() as u64),
+            Some(lob.size)
+        );
+    }
+}
+
+#[test]
 fn many_lobs_go_in_windows_with_few_exchanges_each() {
     let (from, to) = (Memory::default(), Memory::default());
     let lobs: Vec<LobInfo> = (0..WINDOW_LOBS as u64 + 10)
