@@ -8,6 +8,7 @@ mod current;
 mod place;
 #[cfg(any(not(unix), test))]
 mod portable;
+mod room;
 mod settle;
 #[cfg(unix)]
 mod unix;
@@ -25,6 +26,7 @@ use crate::git::tree_path::{BadPath, TreePath};
 use crate::git::{GitError, Oid, Pointer, Repo};
 pub use current::{pointer_files, unfinished};
 use place::{Found, look, replace, restore, sweep};
+use room::Room;
 
 #[cfg(not(unix))]
 use portable::{Dir, Top};
@@ -79,6 +81,12 @@ pub enum Error {
         /// The length of the lob.
         is: u64,
     },
+    /// The disk of the work tree has not enough room.
+    #[error("it has no room in the work tree, where {} MiB were free", free >> 20)]
+    NoRoom {
+        /// Bytes that were free before the first file was filled.
+        free: u64,
+    },
     /// There is no work tree.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -91,6 +99,7 @@ impl Error {
             Error::Size { is, .. } => Some(wrong_size(*is)),
             Error::Store(error) => error.hint(),
             Error::Git(error) => error.hint(),
+            Error::NoRoom { .. } => Some("make room on the disk of the work tree".into()),
             Error::Path(_) | Error::Io(_) => None,
         }
     }
@@ -140,8 +149,10 @@ pub fn expand(
     when: Settle,
     progress: &dyn Progress,
 ) -> Result<Report, Error> {
+    let top = repo.need_work_tree()?;
     let work = Work {
-        top: Top::open(repo.need_work_tree()?)?,
+        top: Top::open(top)?,
+        room: Room::of(top),
         store,
         absent,
         progress,
@@ -206,6 +217,7 @@ enum Done {
 
 struct Work<'a> {
     top: Top,
+    room: Room,
     store: &'a Store,
     absent: Absent,
     progress: &'a dyn Progress,
@@ -282,9 +294,11 @@ impl Work<'_> {
             }
             Some(_) => {}
         }
-        let written = replace(&dir, name, &pointer, &old, |file| {
-            self.store.write_to(&target.id, file, self.progress)?;
-            Ok(())
+        let written = self.room.take(target.size, || {
+            replace(&dir, name, &pointer, &old, |file| {
+                self.store.write_to(&target.id, file, self.progress)?;
+                Ok(())
+            })
         })?;
         Ok(written.map_or(Done::Left(None), Done::Written))
     }

@@ -166,9 +166,8 @@ fn p12_a_checkout_to_a_full_disk_leaves_pointers_that_fixup_replaces() {
     says(
         &String::from_utf8(read("said")).unwrap(),
         &[
-            "no content for 1 file (a.bin): ",
-            "No space left on device",
-            "hint: make room on that disk",
+            "no content for 1 file (a.bin): it has no room in the work tree, where 0 MiB were free",
+            "hint: make room on the disk of the work tree",
             "hint: pointers are in place; `lob sync --mode fixup` fills them",
         ],
     );
