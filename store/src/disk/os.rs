@@ -252,7 +252,9 @@ fn cannot_sync_dirs(error: &io::Error) -> bool {
 #[cfg(unix)]
 fn space(path: &Path) -> io::Result<Option<u64>> {
     let found = rustix::fs::statvfs(path)?;
-    Ok(Some(found.f_bavail.saturating_mul(found.f_frsize)))
+    // File systems without a limit, and some that are far away, say that they have no blocks at all.
+    let told = found.f_blocks > 0;
+    Ok(told.then(|| found.f_bavail.saturating_mul(found.f_frsize)))
 }
 
 #[cfg(not(unix))]
@@ -435,5 +437,7 @@ mod tests {
     fn free_space_is_known() {
         let dir = dir();
         assert!(OsDisk.free_space(dir.path()).unwrap().unwrap() > 0);
+        #[cfg(target_os = "linux")]
+        assert_eq!(OsDisk.free_space(Path::new("/proc")).unwrap(), None);
     }
 }
