@@ -102,8 +102,8 @@ fn faults(scene: &Scene, task: &Task, tier: Tier) -> Vec<Fault> {
         }
     }
     match tier {
-        Tier::Quick if task.is_slow => some(&all, 30),
-        Tier::Quick => some(&all, 42),
+        Tier::Quick if task.is_slow => some(&all, 25),
+        Tier::Quick => some(&all, 34),
         Tier::Full => some(&all, 1000),
     }
 }

@@ -42,7 +42,7 @@ fn p1_p2_p3_p4_p6_a_disk_may_be_full_at_any_point() {
             }
             assert!(steps < 1000, "{}: 64 MiB are not enough", task.name);
             // The smallest disks fail in the most ways.
-            steps += tier.pick(1 + steps / 3, 1);
+            steps += tier.pick(1 + steps / 2, 1);
         }
     });
     if skipped.into_inner().unwrap() {

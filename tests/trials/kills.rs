@@ -50,7 +50,7 @@ fn p1_p2_p3_p5_p6_a_command_may_be_killed_anywhere_and_is_done_again() {
 fn kill(scene: &Scene, task: &Task, tier: Tier, outcome: &Mutex<Outcome>) {
     let counts = counts(scene, task);
     if tier == Tier::Quick {
-        let (changes, looks) = if task.is_slow { (9, 4) } else { (20, 8) };
+        let (changes, looks) = if task.is_slow { (9, 4) } else { (16, 6) };
         let some = [
             some(&points(&counts, CHANGES), changes),
             some(&points(&counts, LOOKS), looks),

@@ -27,9 +27,11 @@ pub enum Version {
     New,
     /// In the work tree alone.
     Edited,
+    /// Pushed to a branch that was deleted everywhere.
+    Gone,
 }
 
-use Version::{Edited, New, Next, Old, Side};
+use Version::{Edited, Gone, New, Next, Old, Side};
 
 impl Version {
     /// The files. Small ones, one of several chunks, and one that differs little from the version
@@ -48,12 +50,14 @@ impl Version {
 }
 
 /// What the stores hold before a trial.
-const HELD: [(&str, &[Version]); 5] = [
-    ("origin.git", &[Old, Next, Side]),
-    ("work", &[Old, Next, Side, New]),
+const HELD: [(&str, &[Version]); 7] = [
+    ("origin.git", &[Old, Next, Side, Gone]),
+    ("work", &[Old, Next, Side, New, Gone]),
     ("clone", &[Old]),
     ("thin", &[]),
     ("full", &[Next]),
+    ("hurt", &[Next]),
+    ("new", &[]),
 ];
 
 /// Lob's lock beside git's own. Like those in a store its file stays, and the kernel has the lock.
@@ -61,7 +65,8 @@ const CHECKOUT_LOCK: &str = "lob-checkout.lock";
 
 /// The repositories: `work` has more than it pushed to `origin.git`; `clone` is behind and has git's
 /// objects only of what is new; in `thin` and `full` all files are pointers, whose content only the
-/// latter has.
+/// latter has. The store of `hurt` lacks a table, and has damage in its pack. In `new` nobody has run
+/// `lob init` yet.
 pub struct Scene {
     world: World,
     kept: PathBuf,
@@ -100,17 +105,32 @@ impl Scene {
         work.git(&["checkout", "-q", "-b", "side"]);
         commit(&work, Side, 3);
         push(&work, "side");
+        work.git(&["checkout", "-q", "-b", "gone", "main"]);
+        commit(&work, Gone, 3);
+        push(&work, "gone");
         work.git(&["checkout", "-q", "main"]);
+        push(&work, ":gone");
+        work.git(&["branch", "-q", "-D", "gone"]);
+        work.git(&["reflog", "expire", "--expire=all", "--all"]);
         commit(&work, Next, 20);
         push(&work, "main");
         clone.git(&["fetch", "-q"]);
-        for name in ["thin", "full"] {
+        for name in ["thin", "full", "hurt"] {
             let mut git = self.world.command("git");
             git.args(["clone", "-q", url]).arg(self.live().join(name));
             run(git.env("LOB_SKIP_SMUDGE", "1"), b"").ok();
             self.repo(name).lob(&["init"]);
         }
-        self.repo("full").lob(&["fetch"]);
+        for name in ["full", "hurt"] {
+            self.repo(name).lob(&["fetch"]);
+        }
+        hurt(&self.store("hurt").join("packs"));
+        let new = self.world.init("live/new");
+        new.write(
+            ".gitattributes",
+            "*.bin filter=lob diff=lob merge=lob -text\n",
+        );
+        new.commit("Nothing yet");
         commit(&work, New, 1);
         write(&work, Edited);
         for (path, _) in Edited.files() {
@@ -188,13 +208,20 @@ impl Scene {
 
     /// P1-P4: every store is whole, whatever happened.
     pub fn is_sound(&self, task: &Task) -> Result<(), String> {
-        self.findings(task, &is_bad)
+        match task.is_hurt {
+            // It was not, and is when the task was done.
+            true => Ok(()),
+            false => self.findings(task, &is_bad),
+        }
     }
 
     /// P1-P4, and P8: nothing is left behind that takes space for ever.
     pub fn is_sound_and_tidy(&self, task: &Task) -> Result<(), String> {
         let left = |finding: &Finding| {
-            finding.gravity == Gravity::Leftover && finding.remedy != Remedy::Prune
+            // What a repair sets aside is not for lob to delete.
+            let aside =
+                matches!(&finding.object, Object::File(path) if path.starts_with("damaged"));
+            finding.gravity == Gravity::Leftover && finding.remedy != Remedy::Prune && !aside
         };
         self.findings(task, &|finding| is_bad(finding) || left(finding))?;
         for name in task.uses() {
@@ -212,7 +239,9 @@ impl Scene {
     fn findings(&self, task: &Task, counts: &dyn Fn(&Finding) -> bool) -> Result<(), String> {
         for name in task.uses() {
             let dir = self.store(name);
-            if !dir.exists() {
+            // Where somebody began to make one there is nothing yet that could be damaged.
+            let begun = !dir.join("state/format").exists() && !task.makes.is_empty();
+            if !dir.exists() || begun {
                 continue;
             }
             let mut found = Vec::new();
@@ -272,6 +301,12 @@ impl Scene {
             }
         }
         let repo = self.repo(task.repo);
+        for made in task.makes {
+            let len = fs::metadata(repo.path().join(made)).map_or(0, |meta| meta.len());
+            if len == 0 {
+                return Err(format!("{made} is not there"));
+            }
+        }
         if let Some(version) = task.staged {
             for (path, content) in version.files() {
                 let stored = repo.stored(&format!("{}:{path}", task.staged_in));
@@ -346,9 +381,24 @@ pub fn each_task(work: &(dyn Fn(&Scene, &Task) + Sync)) {
     });
 }
 
-/// A table that is not there is read from its pack.
 fn is_bad(finding: &Finding) -> bool {
-    finding.gravity <= Gravity::Damage && !matches!(finding.object, Object::Table(_))
+    finding.gravity <= Gravity::Damage
+}
+
+/// Takes a table away, and changes a byte in the pack.
+fn hurt(packs: &Path) {
+    let entries = fs::read_dir(packs).unwrap();
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        if path.extension().is_some_and(|end| end == "idx") {
+            fs::remove_file(path).unwrap();
+            continue;
+        }
+        let mut bytes = fs::read(&path).unwrap();
+        let at = bytes.len() / 2;
+        bytes[at] ^= 1;
+        fs::remove_file(&path).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
 }
 
 fn same(found: &[u8], wanted: &[u8], what: &str) -> Result<(), String> {

@@ -1,6 +1,6 @@
 //! The commands that trials are made with, and what is to be true after each of them.
 
-use super::scene::Version::{self, Edited, New, Next, Old, Side};
+use super::scene::Version::{self, Edited, Gone, New, Next, Old, Side};
 
 /// A command of git or of lob.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +27,10 @@ pub struct Task {
     pub is_once: bool,
     /// Whether it may wait for the end of a second.
     pub is_slow: bool,
+    /// Whether the store is damaged before it, and whole after it.
+    pub is_hurt: bool,
+    /// Files that are there after it, and may not be before.
+    pub makes: &'static [&'static str],
 }
 
 const PLAIN: Task = Task {
@@ -41,6 +45,8 @@ const PLAIN: Task = Task {
     is_push: false,
     is_once: false,
     is_slow: false,
+    is_hurt: false,
+    makes: &[],
 };
 
 impl Task {
@@ -163,10 +169,36 @@ pub const TASKS: &[Task] = &[
         ..PLAIN
     },
     Task {
+        name: "lob init",
+        repo: "new",
+        words: &["lob", "init"],
+        makes: &[
+            ".git/lob/state/format",
+            ".git/hooks/pre-push",
+            ".git/hooks/post-checkout",
+            ".git/hooks/post-merge",
+        ],
+        ..PLAIN
+    },
+    Task {
+        name: "lob repair",
+        repo: "hurt",
+        words: &["lob", "repair"],
+        is_hurt: true,
+        ..PLAIN
+    },
+    Task {
+        name: "lob gc",
+        repo: "work",
+        words: &["lob", "gc", "--remote", "origin", "--grace", "0"],
+        drops: &[("origin.git", Gone)],
+        ..PLAIN
+    },
+    Task {
         name: "lob prune",
         repo: "work",
         words: &["lob", "prune", "--grace", "0"],
-        drops: &[("work", Old)],
+        drops: &[("work", Old), ("work", Gone)],
         ..PLAIN
     },
 ];
