@@ -4,13 +4,18 @@
 //! base that stands where it stood as its prefix (Korn et al., "The VCDIFF Generic Differencing and
 //! Compression Data Format", RFC 3284, 2002, calls this windowed delta compression; the codec is
 //! zstd's `refPrefix`). Which part that is follows from the copies around it and from votes of short
-//! features that both have. docs/deltas.md tells how, and has every byte.
+//! features that both have. Where the base is elsewhere, a [`Signature`] of it tells what can be copied.
+//! docs/deltas.md tells how, and has every byte.
 
 mod align;
 mod base;
+mod blocks;
 mod make;
 mod parts;
 mod patch;
+mod patchwork;
+mod rolled;
+mod signature;
 
 pub(crate) use align::{Features, features, sparseness};
 pub use base::Base;
@@ -18,6 +23,8 @@ pub(crate) use base::Chunks;
 pub use make::{Delta, make};
 pub(crate) use parts::{Aligner, Chunk, Part};
 pub use patch::{Header, Patch};
+pub use rolled::{make_from, worth};
+pub use signature::Signature;
 
 /// The first bytes of a delta.
 const MAGIC: &[u8; 8] = b"LOBDELTA";
@@ -37,6 +44,8 @@ const RAW: u8 = 2;
 const ZSTD: u8 = 3;
 /// One zstd frame with a part of the base as its prefix.
 const PREFIXED: u8 = 4;
+/// Copies of the base and new bytes, side by side.
+const PATCHWORK: u8 = 5;
 
 #[cfg(test)]
 mod tests;

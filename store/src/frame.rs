@@ -238,10 +238,15 @@ fn compress(raw: &[u8], level: i32) -> Option<Vec<u8>> {
 
 /// These bytes as one zstd frame; `None` where that would be no shorter or would hardly be.
 pub(crate) fn compressed(raw: &[u8]) -> Option<Vec<u8>> {
+    compressed_at(ZSTD_LEVEL, raw)
+}
+
+/// The same at another level.
+pub(crate) fn compressed_at(level: i32, raw: &[u8]) -> Option<Vec<u8>> {
     if looks_random(raw) {
         None
     } else {
-        compress(raw, ZSTD_LEVEL)
+        compress(raw, level)
     }
 }
 

@@ -33,10 +33,19 @@ pub const FEATURES_MAX: usize = 1 << 20;
 pub const BASE_CHUNKS_MAX: usize = 4 << 20;
 /// Most bytes of a base that are the prefix of one piece of a delta between files.
 pub const PREFIX_MAX: usize = 1 << 20;
+/// Shortest block of a signature: below it the hashes of the blocks weigh more than what they save.
+pub const SIGNATURE_BLOCK_MIN: usize = 512;
+/// Longest block of a signature: that of the longest lob in as many blocks as there may be.
+pub const SIGNATURE_BLOCK_MAX: usize = 16 << 20;
+/// Most blocks in a signature: 20 MiB of hashes, and as much to look them up.
+pub const SIGNATURE_BLOCKS_MAX: u64 = 1 << 20;
+/// Bytes that may be hashed in vain for each byte in which blocks of a signature are looked for: beyond
+/// it the short hashes are no use, by chance or on purpose.
+pub const SIGNATURE_VAIN: usize = 8;
 /// Level of plain frames: the knee of the curve (docs/format.md).
 pub const ZSTD_LEVEL: i32 = 3;
-/// Level of delta frames: 5 % smaller than at the level of plain ones, for half the speed, which is
-/// still more than that of most links.
+/// Level of delta frames, and of what a signature does not tell the place of: 5 % smaller than at the
+/// level of plain ones, for half the speed, which is still more than that of most links.
 pub const DELTA_LEVEL: i32 = 6;
 /// Size of zstd's tables, as a power of two, where a prefix is to be found in them.
 pub const PREFIX_HASH_LOG: u32 = 18;

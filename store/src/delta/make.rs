@@ -55,9 +55,7 @@ pub fn make(
         copied: 0,
         copy: 0..0,
     };
-    let lengths = [base.len().to_le_bytes(), size.to_le_bytes()].concat();
-    let version = VERSION.to_le_bytes();
-    writer.put(&[MAGIC, &version[..], &[0; 6], &lengths, chunks.id.as_bytes()].concat())?;
+    writer.put(&head(chunks.id, base.len(), size))?;
     let mut maker = Maker {
         base,
         aligner: Aligner::new(&chunks, |run| (2 * run + AROUND).min(PREFIX_MAX as u64 / 2)),
@@ -96,6 +94,13 @@ pub fn make(
         copied: writer.copied,
         stored: writer.written,
     })
+}
+
+/// What a delta begins with.
+pub(super) fn head(base: LobId, base_len: u64, size: u64) -> Vec<u8> {
+    let lengths = [base_len.to_le_bytes(), size.to_le_bytes()].concat();
+    let version = VERSION.to_le_bytes();
+    [MAGIC, &version[..], &[0; 6], &lengths, base.as_bytes()].concat()
 }
 
 /// What codes the windows of the new file.

@@ -6,10 +6,11 @@ use crate::decode::Decoder;
 use crate::error::{Error, Result};
 use crate::frame::{Codec, decode};
 use crate::id::LobId;
-use crate::limits::{ADD_WINDOW, CHUNK_MAX, LOB_MAX, PREFIX_MAX};
+use crate::limits::{ADD_WINDOW, CHUNK_MAX, FRAME_RAW_MAX, LOB_MAX, PREFIX_MAX};
 use crate::progress::Progress;
 
-use super::{Base, COPY, END, HEADER_LEN, MAGIC, PREFIXED, RAW, VERSION, ZSTD};
+use super::patchwork::Patchwork;
+use super::{Base, COPY, END, HEADER_LEN, MAGIC, PATCHWORK, PREFIXED, RAW, VERSION, ZSTD};
 
 /// What a delta says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,10 +95,10 @@ impl<R: BufRead> Patch<R> {
                 END => break,
                 COPY => {
                     let (at, len) = (self.u64()?, self.u64()?);
-                    if at.checked_add(len).is_none_or(|end| end > base.len()) || len == 0 {
-                        return Err(bad("it copies what the base does not have"));
+                    if len == 0 {
+                        return Err(bad(NOT_THERE));
                     }
-                    self.copy(base, at..at + len, made)?;
+                    self.copy(base, at, len, made)?;
                 }
                 RAW => {
                     let len = self.len(CHUNK_MAX)?;
@@ -108,6 +109,12 @@ impl<R: BufRead> Patch<R> {
                     let (raw, stored) = (self.len(CHUNK_MAX)?, self.len(CHUNK_MAX)?);
                     let stored = read(&mut self.delta, stored)?;
                     made.put(&decode(Codec::Zstd, &stored, raw, &[])?)?;
+                }
+                PATCHWORK => {
+                    let [count, raw] = [self.len(FRAME_RAW_MAX)?, self.len(FRAME_RAW_MAX)?];
+                    let stored = self.len(raw)?;
+                    let stored = read(&mut self.delta, stored)?;
+                    self.patchwork(base, &Patchwork::decode(count, raw, stored)?, made)?;
                 }
                 PREFIXED => {
                     let (raw, stored) = (self.len(CHUNK_MAX)?, self.len(CHUNK_MAX)?);
@@ -129,10 +136,29 @@ impl<R: BufRead> Patch<R> {
         made.finish(&id)
     }
 
-    fn copy(&self, base: &Base, part: std::ops::Range<u64>, made: &mut Made<'_>) -> Result<()> {
-        let mut at = part.start;
-        while at < part.end {
-            let most = (part.end - at).min(ADD_WINDOW as u64) as usize;
+    fn patchwork(&self, base: &Base, work: &Patchwork, made: &mut Made<'_>) -> Result<()> {
+        let mut rest = &work.new[..];
+        for piece in &work.pieces {
+            let Some((new, after)) = rest.split_at_checked(piece.new as usize) else {
+                return Err(bad("it uses more than it holds"));
+            };
+            made.put(new)?;
+            self.copy(base, piece.at, piece.len, made)?;
+            rest = after;
+        }
+        Ok(())
+    }
+
+    fn copy(&self, base: &Base, mut at: u64, len: u64, made: &mut Made<'_>) -> Result<()> {
+        let Some(end) = at.checked_add(len).filter(|&end| end <= base.len()) else {
+            return Err(bad(NOT_THERE));
+        };
+        // Said before it is done: a long copy may be long in the making.
+        if len > made.left {
+            return Err(bad(MORE));
+        }
+        while at < end {
+            let most = (end - at).min(ADD_WINDOW as u64) as usize;
             let bytes = base.read(at, most)?;
             made.put(&bytes)?;
             at += bytes.len() as u64;
@@ -161,6 +187,8 @@ impl<R: BufRead> Patch<R> {
 
 /// What a delta is called in errors.
 const WHAT: &str = "the delta";
+const NOT_THERE: &str = "it copies what the base does not have";
+const MORE: &str = "it makes more than it says";
 const OTHER_BASE: &str = "it was made for another base";
 
 fn bad(why: &str) -> Error {
@@ -191,7 +219,7 @@ impl Made<'_> {
         let len = bytes.len() as u64;
         self.left = match self.left.checked_sub(len) {
             Some(left) => left,
-            None => return Err(bad("it makes more than it says")),
+            None => return Err(bad(MORE)),
         };
         let _ = self.hasher.update(bytes);
         self.out.write_all(bytes).map_err(Error::Sink)?;
