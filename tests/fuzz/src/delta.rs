@@ -4,7 +4,7 @@
 use std::io::{self, BufReader, Write};
 use std::path::Path;
 
-use lob_store::delta::{Base, Patch, make};
+use lob_store::delta::{Base, Patch, Signature, make, make_from};
 use lob_store::disk::{Disk, SimDisk};
 use lob_store::{Error, LobId};
 use zstd::zstd_safe::DCtx;
@@ -38,20 +38,55 @@ pub fn run(data: &[u8]) {
     assert_eq!(page(&old, &made).as_deref(), Ok(new.as_slice()));
     check(&base, &old, &made, pieces);
 
-    for mut delta in [by_hand, made] {
-        for _ in 0..1 + input.below(4) {
-            let at = input.below(delta.len().clamp(1, 65_536));
-            match input.byte() % 4 {
-                0 => delta.truncate(at),
-                1 => delta.insert(at.min(delta.len()), input.byte()),
-                2 if at < delta.len() => drop(delta.remove(at)),
-                _ if at < delta.len() => delta[at] ^= input.byte().max(1),
-                _ => delta.push(input.byte()),
-            }
-        }
+    let signature = Signature::of(&mut &*old, old.len() as u64, &()).expect("nothing fails");
+    let mut signed = signature.to_bytes();
+    assert_eq!(Signature::read(&mut &*signed).ok(), Some(signature));
+    let rolled = from_signature(&signed, &new).expect("it was made by lob");
+    assert_eq!(page(&old, &rolled).as_deref(), Ok(new.as_slice()));
+    check(&base, &old, &rolled, pieces);
+
+    for mut delta in [by_hand, made, rolled] {
+        change(&mut input, &mut delta);
         check(&base, &old, &delta, pieces);
     }
     check(&base, &old, data, pieces);
+
+    // A signature that lies, with the check that fits: what is made with it is a delta all the same.
+    signed.truncate(signed.len() - 32);
+    change(&mut input, &mut signed);
+    signed.extend(hash(&signed));
+    if let Some(delta) = from_signature(&signed, &new) {
+        check(&base, &old, &delta, pieces);
+    }
+    let _ = from_signature(data, &new);
+}
+
+/// Changes a few bytes.
+fn change(input: &mut Input<'_>, bytes: &mut Vec<u8>) {
+    for _ in 0..1 + input.below(4) {
+        let at = input.below(bytes.len().clamp(1, 65_536));
+        match input.byte() % 4 {
+            0 => bytes.truncate(at),
+            1 => bytes.insert(at.min(bytes.len()), input.byte()),
+            2 if at < bytes.len() => drop(bytes.remove(at)),
+            _ if at < bytes.len() => bytes[at] ^= input.byte().max(1),
+            _ => bytes.push(input.byte()),
+        }
+    }
+}
+
+/// The delta that a signature gives; `None` if that is none.
+fn from_signature(signature: &[u8], new: &[u8]) -> Option<Vec<u8>> {
+    let signature = match Signature::read(&mut &*signature) {
+        Ok(signature) => signature,
+        Err(Error::Damaged { .. } | Error::Later { .. }) => return None,
+        Err(error) => panic!("nothing failed but the signature: {error}"),
+    };
+    let mut delta = Vec::new();
+    let size = new.len() as u64;
+    let made = make_from(&signature, &mut &*new, size, true, &mut delta, &());
+    assert_eq!(made.expect("nothing fails").id, LobId::of(new));
+    Some(delta)
 }
 
 /// Takes what is made, and refuses what is more than was announced.
@@ -130,6 +165,7 @@ fn page(old: &[u8], delta: &[u8]) -> Result<Vec<u8>> {
                 };
                 made.extend(unpack(f.take(stored)?, prefix, raw)?);
             }
+            5 => patchwork(&mut f, old, size, &mut made)?,
             kind => return Err(format!("kind {kind}")),
         }
         require(made.len() as u64 <= size, "more than announced")?;
@@ -139,6 +175,31 @@ fn page(old: &[u8], delta: &[u8]) -> Result<Vec<u8>> {
     require(made.len() as u64 == size, "less than announced")?;
     require(hash(&made) == id, "the hash of what was made")?;
     Ok(made)
+}
+
+/// Makes what an instruction of kind 5 says, whose numbers come next.
+fn patchwork(f: &mut Fields<'_>, old: &[u8], size: u64, made: &mut Vec<u8>) -> Result<()> {
+    let count = length(f.number(4)?, PREFIX_MAX)?;
+    let raw = length(f.number(4)?, PREFIX_MAX)?;
+    let stored = length(f.number(4)?, raw as u64)?;
+    let bytes = match f.take(stored)? {
+        bytes if stored == raw => bytes.to_vec(),
+        bytes => unpack(bytes, &[], raw)?,
+    };
+    require(20 * count <= raw, "more pieces than there are")?;
+    let (pieces, new) = bytes.split_at(20 * count);
+    let (mut pieces, mut new, mut end) = (Fields(pieces), Fields(new), 0u64);
+    for _ in 0..count {
+        let (added, distance, len) = (pieces.number(4)?, pieces.number(8)?, pieces.number(8)?);
+        require(added > 0 || len > 0, "a piece of nothing")?;
+        made.extend(new.take(added as usize)?);
+        let at = end.wrapping_add(distance);
+        end = at.checked_add(len).ok_or("beyond all files")?;
+        require(end <= old.len() as u64, "no part of the base")?;
+        require(made.len() as u64 + len <= size, "more than announced")?;
+        made.extend(&old[at as usize..end as usize]);
+    }
+    require(new.0.is_empty(), "bytes that no piece takes")
 }
 
 fn length(len: u64, most: u64) -> Result<usize> {
@@ -229,40 +290,43 @@ fn by_hand(input: &mut Input<'_>, old: &[u8]) -> Vec<u8> {
         let at = input.below(65_536) % old.len().max(1);
         let len = (1 + input.below(65_536) % 4096).min(old.len() - at);
         let part = &old[at..at + len];
-        match input.byte() % 8 {
-            0..=2 if len > 0 => {
-                instruction(1, &[(at, 8), (len, 8)], &[], &mut body);
-                made.extend(part);
-            }
-            3 => {
-                let raw = [input.some(40), b"r"].concat();
-                instruction(2, &[(raw.len(), 4)], &raw, &mut body);
-                made.extend(raw);
-            }
-            4 => {
-                // Sometimes one byte longer than a chunk may be.
-                let long = CHUNK_MAX as usize - 1 + input.below(3);
-                let raw = input.some(20).repeat(1 + input.below(64));
-                let raw = if raw.is_empty() { vec![7; long] } else { raw };
-                let stored = compress(&raw, &[]);
-                let lengths = [(raw.len(), 4), (stored.len(), 4)];
-                instruction(3, &lengths, &stored, &mut body);
-                made.extend(raw);
-            }
-            5 | 6 if len > 0 => {
-                let raw = [part, input.some(20), part].concat();
-                let stored = compress(&raw, part);
-                let lengths = [(raw.len(), 4), (stored.len(), 4), (at, 8), (len, 4)];
-                instruction(4, &lengths, &stored, &mut body);
-                made.extend(raw);
-            }
-            _ => {
-                // Anything.
-                let kind = input.byte() % 6;
-                let numbers = [input.number() as usize, input.number() as usize];
-                let lengths = [(numbers[0], 4), (numbers[1], 4)];
-                instruction(kind, &lengths, input.some(30), &mut body);
-            }
+        match input.byte() {
+            0xd8.. => made.extend(pieces_by_hand(input, old, &mut body)),
+            kind => match kind % 8 {
+                0..=2 if len > 0 => {
+                    instruction(1, &[(at, 8), (len, 8)], &[], &mut body);
+                    made.extend(part);
+                }
+                3 => {
+                    let raw = [input.some(40), b"r"].concat();
+                    instruction(2, &[(raw.len(), 4)], &raw, &mut body);
+                    made.extend(raw);
+                }
+                4 => {
+                    // Sometimes one byte longer than a chunk may be.
+                    let long = CHUNK_MAX as usize - 1 + input.below(3);
+                    let raw = input.some(20).repeat(1 + input.below(64));
+                    let raw = if raw.is_empty() { vec![7; long] } else { raw };
+                    let stored = compress(&raw, &[]);
+                    let lengths = [(raw.len(), 4), (stored.len(), 4)];
+                    instruction(3, &lengths, &stored, &mut body);
+                    made.extend(raw);
+                }
+                5 | 6 if len > 0 => {
+                    let raw = [part, input.some(20), part].concat();
+                    let stored = compress(&raw, part);
+                    let lengths = [(raw.len(), 4), (stored.len(), 4), (at, 8), (len, 4)];
+                    instruction(4, &lengths, &stored, &mut body);
+                    made.extend(raw);
+                }
+                _ => {
+                    // Anything.
+                    let kind = input.byte() % 7;
+                    let numbers = [input.number() as usize, input.number() as usize];
+                    let lengths = [(numbers[0], 4), (numbers[1], 4)];
+                    instruction(kind, &lengths, input.some(30), &mut body);
+                }
+            },
         }
     }
     let size = match input.byte() {
@@ -277,6 +341,34 @@ fn by_hand(input: &mut Input<'_>, old: &[u8]) -> Vec<u8> {
     delta.push(0);
     delta.extend(hash(&made));
     delta
+}
+
+/// A patchwork of pieces that the input names, and what it makes.
+fn pieces_by_hand(input: &mut Input<'_>, old: &[u8], body: &mut Vec<u8>) -> Vec<u8> {
+    let (mut made, mut list, mut new, mut end) = (Vec::new(), Vec::new(), Vec::new(), 0u64);
+    let count = 1 + input.below(4);
+    for _ in 0..count {
+        let added = input.some(20);
+        let at = input.below(65_536) % old.len().max(1);
+        let len = (input.below(65_536) % 4096).min(old.len() - at);
+        list.extend((added.len() as u32).to_le_bytes());
+        list.extend((at as u64).wrapping_sub(end).to_le_bytes());
+        list.extend((len as u64).to_le_bytes());
+        end = (at + len) as u64;
+        made.extend(added);
+        made.extend(&old[at..at + len]);
+        new.extend(added);
+    }
+    let raw = [list, new].concat();
+    let packed = compress(&raw, &[]);
+    let stored = if packed.len() < raw.len() {
+        &packed
+    } else {
+        &raw
+    };
+    let numbers = [(count, 4), (raw.len(), 4), (stored.len(), 4)];
+    instruction(5, &numbers, stored, body);
+    made
 }
 
 /// Its kind, its numbers, each in so many bytes, and what follows.
