@@ -31,6 +31,7 @@ mod push;
 mod reference;
 mod remedy;
 mod repair;
+mod signature;
 mod smudge;
 mod status;
 mod stored;
@@ -119,6 +120,7 @@ enum Command {
     Fsck(fsck::Args),
     Repair(repair::Args),
     Checkout(checkout::Args),
+    Signature(signature::Args),
     Delta(delta::Args),
     Patch(patch::Args),
     Install(install::Args),
@@ -153,6 +155,7 @@ impl Command {
             Command::Fsck(args) => fsck::run(args, ui),
             Command::Repair(args) => repair::run(args, ui),
             Command::Checkout(args) => checkout::run(args, ui),
+            Command::Signature(args) => signature::run(args, ui),
             Command::Delta(args) => delta::run(args, ui),
             Command::Patch(args) => patch::run(args, ui),
             Command::Install(args) => install::run(args, ui),

@@ -79,6 +79,83 @@ fn a_reader_made_from_the_page_reads_it() {
 }
 
 #[test]
+fn a_signature_serves_where_the_base_is_elsewhere() {
+    let place = Place::with_versions();
+    place.lob(&["signature", "old", "-o", "s"], b"").ok();
+    let signature = place.read("s");
+    assert!(signature.len() < 80_000, "{}", signature.len());
+    place.lob(&["delta", "s", "new", "-o", "d"], b"").ok();
+    let delta = place.read("d");
+    assert!(delta.len() < 350_000, "{}", delta.len());
+    place.lob(&["patch", "old", "d", "-o", "made"], b"").ok();
+    assert!(place.read("made") == place.read("new"));
+    assert!(reader::apply(&place.read("old"), &delta) == place.read("new"));
+    // The same through pipes.
+    let piped = place.lob(&["signature", "old"], b"");
+    assert!(piped.stdout == signature);
+    let piped = place.lob(&["delta", "-", "new"], &signature);
+    assert!(piped.stdout == delta);
+    assert_eq!(place.names(), ["d", "made", "new", "old", "s"]);
+}
+
+#[test]
+fn a_signature_is_what_the_page_says() {
+    let place = Place::with_versions();
+    place.lob(&["signature", "old", "-o", "s"], b"").ok();
+    let old = place.read("old");
+    let (block, hashes) = reader::blocks(&old, &place.read("s"));
+    assert_eq!((block, hashes[0].1.len()), (512, 8));
+    for (n, (short, _)) in hashes.iter().enumerate() {
+        assert_eq!(*short, reader::short(&old[n * block..(n + 1) * block]));
+    }
+}
+
+#[test]
+fn a_difference_to_what_is_not_alike_is_the_new_file_compressed() {
+    let place = Place::with_versions();
+    fs::write(place.world.path().join("other"), noise(9, 4_000_000)).unwrap();
+    place.lob(&["signature", "other", "-o", "s"], b"").ok();
+    let said = place
+        .lob(&["--json", "delta", "s", "new", "-o", "d"], b"")
+        .ok();
+    let event: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!(event["copied"], 0, "{said}");
+    place.lob(&["patch", "other", "d", "-o", "made"], b"").ok();
+    assert!(place.read("made") == place.read("new"));
+}
+
+#[test]
+fn a_file_that_looks_like_a_signature_is_one_unless_told_otherwise() {
+    let place = Place::with_versions();
+    place.lob(&["signature", "old", "-o", "s"], b"").ok();
+    let mut other = place.read("s");
+    other[50_000] ^= 1;
+    fs::write(place.world.path().join("t"), &other).unwrap();
+    let args = ["delta", "t", "s", "-o", "d"];
+    let stderr = place.lob(&args, b"").fails(1);
+    assert!(stderr.contains("damaged: the signature"), "{stderr}");
+    let args = ["delta", "--no-signature", "t", "s", "-o", "d"];
+    place.lob(&args, b"").ok();
+    place.lob(&["patch", "t", "d", "-o", "made"], b"").ok();
+    assert!(place.read("made") == place.read("s"));
+    // What is cut off, no signature at all, or a directory.
+    let stderr = place
+        .lob(&["delta", "-", "new", "-o", "x"], &other[..999])
+        .fails(1);
+    assert!(stderr.contains("ends too early"), "{stderr}");
+    let stderr = place
+        .lob(&["delta", "-", "new", "-o", "x"], b"old")
+        .fails(1);
+    assert!(stderr.contains("the signature"), "{stderr}");
+    for args in [["signature", "."], ["signature", "missing"]] {
+        let stderr = place.lob(&[&args[..], &["-o", "x"]].concat(), b"");
+        let code = if args[1] == "." { 2 } else { 1 };
+        let _ = stderr.fails(code);
+    }
+    assert!(!place.names().contains(&"x".to_string()));
+}
+
+#[test]
 fn nothing_that_exists_is_replaced_unasked() {
     let place = Place::with_versions();
     let stderr = place
