@@ -9,6 +9,7 @@ mod delta;
 mod demo;
 mod doctor;
 mod env;
+mod estimate;
 mod fetch;
 mod filter_process;
 mod fsck;
@@ -125,6 +126,7 @@ enum Command {
     Patch(patch::Args),
     Install(install::Args),
     Uninstall(uninstall::Args),
+    Estimate(estimate::Args),
     Env(env::Args),
     Doctor(doctor::Args),
     Demo(demo::Args),
@@ -160,6 +162,7 @@ impl Command {
             Command::Patch(args) => patch::run(args, ui),
             Command::Install(args) => install::run(args, ui),
             Command::Uninstall(args) => uninstall::run(args, ui),
+            Command::Estimate(args) => estimate::run(args, ui),
             Command::Env(args) => env::run(args, ui),
             Command::Doctor(args) => doctor::run(args, ui),
             Command::Demo(args) => demo::run(args, ui),

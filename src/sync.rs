@@ -6,6 +6,7 @@ pub mod claims;
 pub mod contact;
 pub mod convert;
 mod error;
+pub mod estimate;
 pub mod fetch;
 pub mod fsck;
 pub mod home;

@@ -6,6 +6,7 @@
 )]
 
 mod delta;
+mod estimate;
 mod filters;
 mod format;
 mod fsck;

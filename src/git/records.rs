@@ -132,6 +132,26 @@ impl Records {
         }
     }
 
+    /// Lends the next `len` bytes, and passes over what is not read of them and the end that follows.
+    ///
+    /// # Errors
+    /// When the answer ends before: then what `take` made of it does not count.
+    pub fn lend<T>(
+        &mut self,
+        len: u64,
+        take: impl FnOnce(&mut (dyn Read + Send)) -> T,
+    ) -> Result<T> {
+        let (taken, rest) = match &mut self.answer {
+            Some(answer) => {
+                let mut part = answer.take(len);
+                (take(&mut part), part.limit())
+            }
+            None => (take(&mut io::empty()), len),
+        };
+        self.skip(rest)?;
+        Ok(taken)
+    }
+
     /// The error of an answer that is not as documented, with the beginning of its last record.
     pub fn unreadable(&self) -> GitError {
         let text = String::from_utf8_lossy(&self.record);
@@ -222,5 +242,28 @@ mod tests {
         let mut records = Records::feed(fixture.git(), args, oid.into_bytes(), b'\n').unwrap();
         records.read().unwrap();
         assert!(records.content(100).is_err(), "only five bytes come");
+    }
+
+    #[test]
+    fn what_is_lent_need_not_be_read_and_must_be_there() {
+        let answer = &b"abc\ndef\ngh"[..];
+        let mut records = Records::of(answer, b'\n');
+        let some = |content: &mut (dyn Read + Send)| {
+            let mut two = [0; 2];
+            content.read_exact(&mut two).map(|()| two)
+        };
+        assert_eq!(records.lend(3, some).unwrap().unwrap(), *b"ab");
+        let mut all = String::new();
+        records
+            .lend(3, |c| c.read_to_string(&mut all))
+            .unwrap()
+            .unwrap();
+        assert_eq!(all, "def", "and not the end");
+        assert!(records.lend(3, some).is_err(), "two bytes and no end");
+        let mut records = Records::of(answer, b'\n');
+        assert!(
+            records.lend(2, some).is_err(),
+            "another byte where its end should be"
+        );
     }
 }

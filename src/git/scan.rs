@@ -9,6 +9,7 @@ pub mod answers;
 mod blobs;
 mod objects;
 mod paths;
+mod versions;
 
 use std::collections::HashSet;
 
@@ -18,6 +19,7 @@ use sha2::Sha256;
 use self::blobs::classify;
 pub(super) use self::objects::{Walk, pointers};
 pub use self::paths::pointers_at;
+pub use self::versions::{Contents, FileVersion, FileVersions, file_versions};
 use super::index_file::{IndexEntry, IndexError, entries};
 use super::version::Version;
 use super::{Git, Oid, Pointer, Repo, Result, Seen};

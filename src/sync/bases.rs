@@ -43,13 +43,15 @@ pub fn versions(
     Ok(bases)
 }
 
-/// What was at the same paths before.
-fn at_paths(
-    repo: &Repo,
-    seen: &mut Seen,
-    wants: &[Want],
-    known: &[Oid],
-) -> Result<HashMap<LobId, LobId>> {
+/// The same for lobs that have no history but each other.
+pub fn among(store: &Store, wants: &[Want]) -> Result<HashMap<LobId, LobId>> {
+    let (mut bases, _) = each_other(wants);
+    bases.extend(Guess::new(wants, &bases).bases(store)?);
+    Ok(bases)
+}
+
+/// What was at the same paths before, as far as it is wanted too, and the oldest of each path.
+fn each_other(wants: &[Want]) -> (HashMap<LobId, LobId>, HashMap<&[u8], LobId>) {
     let mut bases = HashMap::new();
     let mut oldest: HashMap<&[u8], LobId> = HashMap::new();
     for want in wants {
@@ -62,6 +64,17 @@ fn at_paths(
             bases.entry(newer).or_insert(want.id);
         }
     }
+    (bases, oldest)
+}
+
+/// What was at the same paths before.
+fn at_paths(
+    repo: &Repo,
+    seen: &mut Seen,
+    wants: &[Want],
+    known: &[Oid],
+) -> Result<HashMap<LobId, LobId>> {
+    let (mut bases, oldest) = each_other(wants);
     if known.is_empty() {
         return Ok(bases);
     }

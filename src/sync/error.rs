@@ -57,6 +57,19 @@ pub enum Error {
         /// Bytes of them that are not to be used.
         reserve: u64,
     },
+    /// There is no room to try out what files take.
+    #[error(
+        "not enough room in {} to try it: {} MiB are needed, {} MiB are free",
+        place.display(), needed.div_ceil(1 << 20), free >> 20
+    )]
+    NoScratch {
+        /// The directory for temporary files.
+        place: PathBuf,
+        /// Bytes that are needed.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
     /// The proof at the end of a run failed.
     #[error("{from} and {to} do not agree about what was moved")]
     Differ {
@@ -168,6 +181,9 @@ impl Error {
             Error::NoSpace { .. } => {
                 "make room there, or move less: --mode checkout; lob.reserve is what stays free"
                     .into()
+            }
+            Error::NoScratch { .. } => {
+                "measure less: --sample 100M; or name another directory: TMPDIR=/large/disk".into()
             }
             Error::Differ { .. } => {
                 "run it again; if that does not help: lob fsck --deep --remote REMOTE".into()

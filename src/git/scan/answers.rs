@@ -40,6 +40,31 @@ pub fn sizes(
     Ok(small)
 }
 
+/// Reads what `git cat-file --batch-check` answers about these objects, in their order: the lengths of
+/// blobs, `None` for what git does not have and for all else.
+///
+/// # Errors
+/// When the answer is not as git documents it, or not about exactly these objects.
+pub fn lengths(mut records: Records, oids: &[Oid]) -> Result<Vec<Option<u64>>> {
+    let mut lengths = Vec::with_capacity(oids.len());
+    for oid in oids {
+        lengths.push(length(&mut records, oid)?);
+    }
+    end(records)?;
+    Ok(lengths)
+}
+
+/// Reads the line about one object: its length if it is a blob.
+///
+/// # Errors
+/// When the answer is not as git documents it, or about another object.
+pub fn length(records: &mut Records, oid: &Oid) -> Result<Option<u64>> {
+    Ok(match next(records, oid)? {
+        Found::Blob(len) => Some(len),
+        Found::Missing | Found::Other(_) => None,
+    })
+}
+
 /// Reads what `git cat-file --batch` answers about these objects, in their order: notes what each is.
 /// Those that git does not have are left out.
 ///

@@ -32,7 +32,7 @@ fn remember(seen: &mut Seen, found: &HashMap<Oid, Blob>) {
 }
 
 /// The objects that are here, by listing all there are: any question about another would fetch it.
-fn present(scope: &Scope, wanted: HashSet<Oid>) -> Result<HashSet<Oid>> {
+pub(super) fn present(scope: &Scope, wanted: HashSet<Oid>) -> Result<HashSet<Oid>> {
     let words = [
         "cat-file",
         "--batch-all-objects",
@@ -71,7 +71,8 @@ fn read(scope: &Scope, oids: &[Oid], found: &mut HashMap<Oid, Blob>) -> Result<(
     answers::contents(records, oids, found)
 }
 
-fn lines(oids: &[Oid]) -> Vec<u8> {
+/// Their ids, a line each.
+pub(super) fn lines(oids: &[Oid]) -> Vec<u8> {
     let mut lines = Vec::with_capacity(oids.len() * 65);
     for oid in oids {
         lines.extend_from_slice(oid.to_string().as_bytes());

@@ -61,7 +61,7 @@ pub fn pointers(
     }
 }
 
-fn is_unknown_filter(stderr: &str) -> bool {
+pub(super) fn is_unknown_filter(stderr: &str) -> bool {
     ["invalid filter-spec", "--filter-provided-objects"]
         .iter()
         .any(|words| stderr.contains(words))
