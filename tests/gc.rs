@@ -163,6 +163,27 @@ fn p7_a_fetch_gets_what_is_set_aside() {
 }
 
 #[test]
+fn p7_a_repair_gets_what_is_set_aside() {
+    let (world, origin, work) = world();
+    branch(&work, "late");
+    let late = work.git(&["rev-parse", "late"]);
+    forget(&work, "late");
+    age(&inside(&origin));
+    work.lob(&["gc", "--remote", "origin"]);
+    origin.git(&["update-ref", "refs/heads/late", late.trim_end()]);
+    let clone = world.clone_of(&origin, "clone");
+    clone.git(&["branch", "-q", "mine", "origin/late"]);
+    let packs = clone.path().join(".git/lob/packs");
+    fs::remove_dir_all(&packs).unwrap();
+    fs::create_dir(&packs).unwrap();
+    let plan = clone.lob(&["repair", "--from", "origin", "--dry-run"]);
+    assert!(plan.contains("b.bin from origin"), "{plan}");
+    assert!(!holds(&inside(&origin), "late"), "looking changes nothing");
+    clone.lob(&["repair", "--from", "origin"]);
+    assert!(holds(&clone.path().join(".git/lob"), "late"));
+}
+
+#[test]
 fn what_is_set_aside_is_not_lost() {
     let (world, origin, work) = world();
     branch(&work, "late");

@@ -179,6 +179,77 @@ fn what_is_nowhere_is_named_and_comes_back_when_somebody_has_it() {
     assert_whole(&work, "from a clone");
 }
 
+/// Takes away all packs, and all that told what was in them.
+fn forget(store: &Path) {
+    for dir in ["packs", "index"] {
+        let entries = fs::read_dir(store.join(dir)).unwrap();
+        entries.for_each(|entry| remove(&entry.unwrap().path()));
+    }
+}
+
+/// What a repair would do, which is then done.
+#[track_caller]
+fn repaired(work: &Repo, from: &[&str], code: i32) -> String {
+    let plan = work.try_lob(&[&["repair", "--dry-run"], from].concat());
+    let run = work.try_lob(&[&["repair"], from].concat());
+    assert_eq!(run.code, Some(code), "{run:?}");
+    assert!(run.stdout.starts_with(&plan.stdout), "{plan:?} {run:?}");
+    String::from_utf8(run.stdout).unwrap()
+}
+
+#[test]
+fn what_packs_held_that_are_gone_without_a_trace_comes_back() {
+    let (_world, _, work) = pushed();
+    // In the work tree, and within the window.
+    forget(&store(&work));
+    let lines = repaired(&work, &[], 0);
+    assert_eq!(lines.matches("from the work tree").count(), 2, "{lines}");
+    assert_eq!(lines.matches("from origin").count(), 2, "{lines}");
+    assert_whole(&work, "what is recent");
+    // What is older is not lost: a remote holds it, as it does for every clone.
+    work.git(&["config", "lob.fetchCommitsHeadDays", "0"]);
+    forget(&store(&work));
+    let lines = repaired(&work, &[], 0);
+    assert_eq!(lines.matches("from the work tree").count(), 2, "{lines}");
+    assert!(!lines.contains("origin"), "{lines}");
+    assert_eq!(repaired(&work, &["--from", "origin"], 0), "");
+    work.lob(&["fsck"]);
+    // Whoever names a store gets all that it has.
+    forget(&store(&work));
+    let lines = repaired(&work, &["--from", "origin"], 0);
+    assert_eq!(lines.matches("from origin").count(), 2, "{lines}");
+    assert_whole(&work, "all");
+}
+
+#[test]
+fn what_no_remote_has_is_lost_until_a_store_is_named_that_has_it() {
+    let (world, _, work) = pushed();
+    for n in [20, 30] {
+        work.write("1.bin", noise(n, 200_000));
+        work.commit("Not pushed");
+    }
+    let kept = world.path().join("kept");
+    let kept = kept.to_str().unwrap();
+    work.lob(&["sync", "--mode", "complete", "--push", kept]);
+    work.git(&["config", "lob.fetchCommitsHeadDays", "0"]);
+    forget(&store(&work));
+    let lines = repaired(&work, &[], 3);
+    assert_eq!(lines.matches("lost: 1.bin").count(), 1, "{lines}");
+    work.try_lob(&["fsck"]).fails(3);
+    let lines = repaired(&work, &["--from", kept], 0);
+    assert!(lines.contains("fetch 200.0 kB 1.bin from"), "{lines}");
+    work.git(&["checkout", "-q", "HEAD~1"]);
+    assert!(work.read("1.bin") == noise(20, 200_000));
+    // Also where nothing is missing but that.
+    work.git(&["checkout", "-q", "main"]);
+    fs::remove_dir_all(store(&work)).unwrap();
+    work.lob(&["init"]);
+    let lines = repaired(&work, &["--from", kept], 0);
+    assert!(lines.contains("fetch 200.0 kB 1.bin from"), "{lines}");
+    work.git(&["checkout", "-q", "HEAD~1"]);
+    assert!(work.read("1.bin") == noise(20, 200_000));
+}
+
 #[test]
 fn what_was_never_pushed_comes_back_from_the_work_tree() {
     let world = World::new();

@@ -15,6 +15,7 @@ use super::{Outcome, remedy};
 use crate::git::Repo;
 use crate::remote::Access;
 use crate::sync::convert::said;
+use crate::sync::repair::Traceless;
 use crate::sync::wanted::Want;
 use crate::sync::{Home, Target, fsck, repair};
 use crate::ui::{Exit, Explain, Failure, Ui};
@@ -27,6 +28,10 @@ use report::Report;
 /// something cannot be read is then set aside in .git/lob/damaged, where nothing deletes it. Tables, the
 /// index and roots are written anew, and packs that no root names become part of the store. What is lost
 /// comes back from files of the work tree that have that content still, and from remotes: only that moves.
+///
+/// Where packs are gone with all that told what they held, what the index and recent commits need comes
+/// back, and with --from whatever branches, tags and stashes lead to; what no remote of this repository
+/// holds is lost in any case. What a remote holds beyond that is got when it is needed, as in any clone.
 ///
 /// The plan is printed first; with --dry-run nothing else is done. Git and other lob commands may go on
 /// meanwhile, and a repair that was killed is simply run again. The exit code is 3 where something
@@ -71,6 +76,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
         dir: home.dir(),
         asked: fsck::asked_here(repo)?,
         remotes,
+        are_named: !args.from.is_empty(),
         report: Report::new(ui),
         ui,
     };
@@ -87,6 +93,8 @@ struct Repair<'a> {
     dir: &'a Path,
     asked: Vec<Want>,
     remotes: Vec<Target>,
+    /// Whether the user named these remotes.
+    are_named: bool,
     report: Report<'a>,
     ui: &'a Ui,
 }
@@ -106,9 +114,15 @@ impl Repair<'_> {
         let lost: Vec<LobId> = plan.lost().copied().collect();
         // One that does not open says nothing of what it holds.
         let store = Store::open(Arc::new(OsDisk), self.dir).ok();
+        let wants = repair::wants(store.as_ref(), &lost, &self.asked)?;
         let are_missing = plan.missing().next().is_some();
-        let wants = repair::wants(store.as_ref(), &lost, &self.asked, are_missing)?;
-        let losses = repair::locate(self.repo, wants, &self.remotes)?;
+        let traceless = match &store {
+            Some(store) => {
+                Traceless::of(self.repo, store, &self.asked, are_missing, self.are_named)?
+            }
+            None => Traceless::default(),
+        };
+        let losses = repair::locate(self.repo, wants, &traceless, &self.remotes)?;
         for step in plan.steps() {
             self.report.step(step)?;
         }

@@ -4,15 +4,17 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use lob_store::{LobId, Progress, Store};
 
 use super::error::{Error, Result};
+use super::fsck::{self, Place};
 use super::pace::Pace;
 use super::plan::{Asking, Plan};
 use super::run::{Sides, carry_out};
 use super::target::Target;
-use super::wanted::{Reason, Want, keep};
+use super::wanted::{Reason, Want, keep, recent};
 use crate::git::path::path_buf;
 use crate::git::scan::index_pointers;
 use crate::git::tree_path::TreePath;
@@ -48,10 +50,18 @@ pub struct Losses {
     pub trouble: Vec<(String, Error)>,
 }
 
-/// Looks where `lost` can be had: first in files of the work trees, which are hashed where their
-/// length is right, and then at remotes.
-pub fn locate(repo: &Repo, lost: Vec<Want>, remotes: &[Target]) -> Result<Losses> {
+/// Looks where `lost` can be had, and what is `traceless` and not to be had where it should be: first
+/// in files of the work trees, which are hashed where their length is right, and then at remotes.
+pub fn locate(
+    repo: &Repo,
+    mut lost: Vec<Want>,
+    traceless: &Traceless,
+    remotes: &[Target],
+) -> Result<Losses> {
     let mut losses = Losses::default();
+    let known: HashSet<LobId> = lost.iter().map(|want| want.id).collect();
+    let more = traceless.wants.iter();
+    lost.extend(more.filter(|want| !known.contains(&want.id)).cloned());
     if lost.is_empty() {
         return Ok(losses);
     }
@@ -74,12 +84,12 @@ pub fn locate(repo: &Repo, lost: Vec<Want>, remotes: &[Target]) -> Result<Losses
         }
         let asked: Vec<LobId> = open.iter().map(|loss| loss.want.id).collect();
         let remote = target.connect(repo, Access::Read);
-        match remote.and_then(|remote| Ok(remote.sizes(&asked)?)) {
-            Ok(sizes) => {
-                for (loss, size) in open.iter_mut().zip(sizes) {
-                    if let Some(size) = size {
+        match remote.and_then(|remote| Ok((remote.sizes(&asked)?, remote.are_aside(&asked)?))) {
+            Ok((sizes, are_aside)) => {
+                for ((loss, size), is_aside) in open.iter_mut().zip(sizes).zip(are_aside) {
+                    if size.is_some() || is_aside {
                         loss.source = Source::Remote(n);
-                        loss.want.size = size;
+                        loss.want.size = size.unwrap_or(loss.want.size);
                     }
                 }
             }
@@ -89,6 +99,7 @@ pub fn locate(repo: &Repo, lost: Vec<Want>, remotes: &[Target]) -> Result<Losses
             Err(error) => losses.trouble.push((target.name.clone(), error)),
         }
     }
+    traceless.settle(repo, &mut losses)?;
     Ok(losses)
 }
 
@@ -184,7 +195,7 @@ fn from_remote(
 ) -> Result<()> {
     let remote = target.connect(repo, Access::Read)?;
     let ids: Vec<LobId> = open.iter().map(|want| want.id).collect();
-    let sizes = remote.sizes(&ids)?;
+    let sizes = remote.recall(&ids)?;
     for (want, size) in open.iter_mut().zip(&sizes) {
         want.size = size.unwrap_or(want.size);
     }
@@ -222,14 +233,8 @@ fn still_lost(store: &Store, losses: &[Loss]) -> Result<Vec<Want>> {
 }
 
 /// What is lost, as wants: what the engine names and what pointers say of it. What the store does
-/// not show any longer counts only where a pointer asks for it. Where packs are missing of which
-/// nobody knows what they held, what indexes ask for and is not here counts too.
-pub fn wants(
-    store: Option<&Store>,
-    lost: &[LobId],
-    asked: &[Want],
-    are_missing: bool,
-) -> Result<Vec<Want>> {
+/// not show any longer counts only where a pointer asks for it.
+pub fn wants(store: Option<&Store>, lost: &[LobId], asked: &[Want]) -> Result<Vec<Want>> {
     let known: HashMap<LobId, &Want> = asked.iter().rev().map(|want| (want.id, want)).collect();
     let mut wants = Vec::new();
     for id in lost {
@@ -243,16 +248,85 @@ pub fn wants(
             (None, None) => {}
         }
     }
-    let mut named: HashSet<LobId> = wants.iter().map(|want| want.id).collect();
-    let needed = asked.iter().filter(|want| want.reason == Reason::Index);
-    for want in needed.filter(|_| are_missing) {
-        let is_here = match store {
-            Some(store) => store.lob(&want.id)?.is_some(),
-            None => false,
-        };
-        if !is_here && named.insert(want.id) {
-            wants.push(want.clone());
-        }
-    }
     Ok(wants)
+}
+
+/// Lobs of which nothing is left here but pointers. Nobody can tell which of them this store held.
+#[derive(Debug, Default)]
+pub struct Traceless {
+    /// Each of them once.
+    wants: Vec<Want>,
+    /// Those that are to be here although a remote holds them.
+    needed: HashSet<LobId>,
+}
+
+impl Traceless {
+    /// What pointers ask for and `store` does not show. Where `are_missing` packs of which nobody knows
+    /// what they held, what the index and recent commits need is to be here; and all of it where the
+    /// stores to bring it from `are_named`, or where there is no work tree to need anything.
+    pub fn of(
+        repo: &Repo,
+        store: &Store,
+        asked: &[Want],
+        are_missing: bool,
+        are_named: bool,
+    ) -> Result<Traceless> {
+        let mut found = Traceless::default();
+        if !are_missing && !are_named {
+            return Ok(found);
+        }
+        let mut seen = HashSet::new();
+        for want in asked {
+            if store.lob(&want.id)?.is_none() && seen.insert(want.id) {
+                found.wants.push(want.clone());
+            }
+        }
+        if are_missing && !found.wants.is_empty() {
+            let all = are_named || repo.work_tree().is_none();
+            found.needed = match all {
+                true => seen,
+                false => needed_soon(repo, asked)?,
+            };
+        }
+        Ok(found)
+    }
+
+    /// Leaves out what a remote of this repository holds, as it does for every clone, and what need
+    /// not be here.
+    fn settle(&self, repo: &Repo, losses: &mut Losses) -> Result<()> {
+        let is_settled = |loss: &Loss| match loss.source {
+            Source::File(_) => true,
+            Source::Remote(_) => self.needed.contains(&loss.want.id),
+            Source::Nowhere => false,
+        };
+        let traceless: HashSet<LobId> = self.wants.iter().map(|want| want.id).collect();
+        let open = |loss: &Loss| traceless.contains(&loss.want.id) && !is_settled(loss);
+        let wants = losses.list.iter().filter(|loss| open(loss));
+        let wants: Vec<Want> = wants.map(|loss| loss.want.clone()).collect();
+        if wants.is_empty() {
+            return Ok(());
+        }
+        let search = fsck::search(repo, None, &wants, None)?;
+        for (name, error) in search.trouble {
+            if losses.trouble.iter().all(|(known, _)| *known != name) {
+                losses.trouble.push((name, error));
+            }
+        }
+        let nowhere = search.absent.iter();
+        let nowhere = nowhere.filter(|absent| absent.place == Place::Nowhere);
+        let nowhere: HashSet<LobId> = nowhere.map(|absent| absent.want.id).collect();
+        losses
+            .list
+            .retain(|loss| !open(loss) || nowhere.contains(&loss.want.id));
+        Ok(())
+    }
+}
+
+/// What the indexes need, and checkouts within the window of a fetch.
+fn needed_soon(repo: &Repo, asked: &[Want]) -> Result<HashSet<LobId>> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    let recent = recent(repo, &repo.settings()?.fetch, now)?;
+    let indexed = asked.iter().filter(|want| want.reason == Reason::Index);
+    Ok(indexed.chain(&recent).map(|want| want.id).collect())
 }
