@@ -250,6 +250,44 @@ fn what_no_remote_has_is_lost_until_a_store_is_named_that_has_it() {
     assert!(work.read("1.bin") == noise(20, 200_000));
 }
 
+/// What is here of a lob may need a pack that is gone.
+#[test]
+fn a_fetch_sends_to_the_repair_where_a_part_of_a_file_is_gone() {
+    for with_table in [false, true] {
+        let world = World::new();
+        let (_, work) = world.pair();
+        work.track(&["*.bin"]);
+        let mut content = noise(1, 600_000);
+        work.write("1.bin", &content);
+        work.commit("One");
+        let one = packs(&store(&work));
+        content.truncate(500_000);
+        content.extend(noise(2, 90_000));
+        work.write("1.bin", &content);
+        work.commit("Two");
+        work.git(&["push", "-q", "origin", "main"]);
+        one.iter().for_each(|pack| remove(pack));
+        if with_table {
+            one.iter()
+                .for_each(|pack| remove(&pack.with_extension("idx")));
+        }
+        let said = work.try_lob(&["fetch"]).fails(3);
+        for part in [
+            "1.bin",
+            "a pack is gone that held a part of it",
+            "lob repair",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
+        remove(&work.path().join("1.bin"));
+        work.lob(&["repair"]);
+        let said = work.try_lob(&["fetch"]).ok_stderr();
+        assert!(said.contains("nothing to fetch"), "{said}");
+        work.git(&["checkout", "-q", "--", "1.bin"]);
+        assert!(work.read("1.bin") == content);
+    }
+}
+
 #[test]
 fn what_was_never_pushed_comes_back_from_the_work_tree() {
     let world = World::new();

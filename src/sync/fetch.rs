@@ -1,6 +1,8 @@
 //! Fetching: lobs that are wanted here come from a remote that has them.
 
-use lob_store::{LobInfo, Progress};
+use std::collections::HashSet;
+
+use lob_store::{LobId, LobInfo, Progress};
 
 use super::error::{Error, Result};
 use super::job::{Job, Link};
@@ -13,24 +15,27 @@ use super::target::Target;
 use super::wanted::{Reason, Want};
 use crate::remote::{self, Access};
 
-/// Plans to bring here what of `wants` is lacking. Where nothing is, the remote is not touched.
+/// Plans to bring here what of `wants` is lacking. Where nothing is, the remote is not touched. What is
+/// here in part alone, since packs are gone, is missing: a fetch takes what the tables tell for true.
 pub fn wanted<'a>(
     local: &'a Local,
     target: Target,
     wants: Vec<Want>,
     waiting: &dyn Fn(),
 ) -> Result<Job<'a>> {
+    let torn = torn(local, &wants)?;
     let lacking = lacking(local, wants)?;
     if lacking.is_empty() {
-        return Ok(Job::nothing(local, target, Asking::ToPull));
+        return Ok(Job::nothing(local, target, Asking::ToPull).without(torn));
     }
     let link = Link::to_read(local, &target, waiting)?;
-    let plan = Plan::make(
+    let mut plan = Plan::make(
         Asking::ToPull,
         lacking,
         link.remote.as_ref(),
         local.store()?,
     )?;
+    plan.missing.extend(torn);
     Ok(Job::planned(local, target, plan, link, Vec::new()))
 }
 
@@ -39,6 +44,27 @@ pub fn complete<'a>(local: &'a Local, target: Target, waiting: &dyn Fn()) -> Res
     let link = Link::to_read(local, &target, waiting)?;
     let plan = everything(Asking::ToPull, link.remote.as_ref(), local.store()?)?;
     Ok(Job::planned(local, target, plan, link, Vec::new()))
+}
+
+/// Those of `wants` that the local store holds, and not whole.
+fn torn(local: &Local, wants: &[Want]) -> Result<Vec<Missing>> {
+    if wants.is_empty() {
+        return Ok(Vec::new());
+    }
+    let store = local.store()?;
+    let ids: Vec<LobId> = wants.iter().map(|want| want.id).collect();
+    let torn: HashSet<LobId> = store.torn(&ids)?.into_iter().collect();
+    let torn = wants.iter().filter(|want| torn.contains(&want.id));
+    let why = Why::Damaged {
+        what: store.root().display().to_string(),
+        why: "a pack is gone that held a part of it".into(),
+    };
+    Ok(torn
+        .map(|want| Missing {
+            want: want.clone(),
+            why: why.clone(),
+        })
+        .collect())
 }
 
 /// Those of `wants` that the local store does not hold.

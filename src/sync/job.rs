@@ -6,7 +6,7 @@ use lob_store::{Epoch, Progress};
 use super::error::{Error, Result};
 use super::local::Local;
 use super::pace::Pace;
-use super::plan::{Asking, Plan};
+use super::plan::{Asking, Missing, Plan};
 use super::push;
 use super::run::{Report, Sides, carry_out, push_all, survey};
 use super::state::State;
@@ -110,6 +110,12 @@ impl<'a> Job<'a> {
             link: None,
             tips: Vec::new(),
         }
+    }
+
+    /// With these, which cannot be had whatever is done.
+    pub(super) fn without(mut self, missing: Vec<Missing>) -> Job<'a> {
+        self.plan.missing.extend(missing);
+        self
     }
 
     /// A plan for an open remote. When all of it was moved and nothing was missing, the remote is

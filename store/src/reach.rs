@@ -1,11 +1,11 @@
 //! What a lob reaches: its manifest, the segments and chunks in it, and the bases of their frames,
 //! as one view has them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::error::{Error, Result};
 use crate::frame::{decode, verify_chunk};
-use crate::id::{ChunkId, LobId};
+use crate::id::{ChunkId, LobId, PackId};
 use crate::limits::{BEHIND_MAX, CHUNK_MAX, PLACES_MAX, READ_DEPTH_MAX};
 use crate::manifest::{Manifest, Parts};
 use crate::pack::{self, ChunkEntry, FrameEntry, LobEntry};
@@ -131,6 +131,68 @@ impl Reach<'_> {
             prefix.extend(self.any_bytes(base, depth + 1, known)?);
         }
         decode(frame.codec, &stored, frame.raw as usize, &prefix)
+    }
+}
+
+impl Store {
+    /// Those of `ids` that are here and cannot be read, because packs are gone that held something of
+    /// them. Costs little where no pack is gone. Damage in packs that are there is not noticed.
+    pub fn torn(&self, ids: &[LobId]) -> Result<Vec<LobId>> {
+        loop {
+            let _ = self.refresh()?;
+            let view = self.view();
+            let there: HashSet<PackId> = self
+                .packs()
+                .on_disk()?
+                .into_iter()
+                .map(|(id, _)| id)
+                .collect();
+            if view.absent.is_empty() && view.packs().all(|id| there.contains(&id)) {
+                return Ok(Vec::new());
+            }
+            let reach = Reach {
+                store: self,
+                view: &view,
+            };
+            let mut torn = Vec::new();
+            for id in ids {
+                if reach.is_torn(id, &there)? {
+                    torn.push(*id);
+                }
+            }
+            // A prune may have taken packs whose content it moved before.
+            if torn.is_empty() || !self.refresh()? {
+                return Ok(torn);
+            }
+        }
+    }
+}
+
+impl Reach<'_> {
+    /// Whether a lob that is shown needs anything that is in none of the packs that are `there`.
+    fn is_torn(&self, id: &LobId, there: &HashSet<PackId>) -> Result<bool> {
+        let mut next = Vec::new();
+        let listed = self.manifest(id).and_then(|manifest| match manifest {
+            Some(manifest) => self.each_chunk(&manifest, &mut |id| {
+                next.push(*id);
+                Ok(())
+            }),
+            None => Ok(()),
+        });
+        match listed {
+            Err(error) if is_absent(&error) => return Ok(true),
+            listed => listed?,
+        }
+        let mut seen: HashSet<ChunkId> = next.iter().copied().collect();
+        while let Some(id) = next.pop() {
+            let places = self.view.find_all(self.store.packs(), &id, PLACES_MAX)?;
+            let Some(place) = places.iter().find(|place| there.contains(&place.pack)) else {
+                return Ok(true);
+            };
+            let bases = self.bases(place).into_iter();
+            next.extend(bases.filter(|base| seen.insert(*base)));
+        }
+        Ok(false)
     }
 }
 
