@@ -157,6 +157,25 @@ fn a_file_of_an_absurd_number_is_no_root() {
     assert_eq!(store.broken_roots(), None);
     assert_whole(&store, (1..=3).chain([100]));
 }
+
+/// It would take the writing of a root for each number before it.
+#[test]
+fn p9_a_stray_far_behind_the_roots_costs_the_next_writer_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    drop(store(dir.path(), 3));
+    fs::copy(root(dir.path(), 3), root(dir.path(), 3 + 65536)).expect("copies");
+    let store = open(dir.path());
+    assert!(store.broken_roots().is_some());
+    assert_whole(&store, 1..=3);
+    add(&store, &content(100));
+    let store = open(dir.path());
+    assert_eq!(store.broken_roots(), None);
+    assert_whole(&store, (1..=3).chain([100]));
+    assert_eq!(store.cursor().expect("a cursor").seq, 4);
+    let names = fs::read_dir(dir.path().join("roots")).expect("lists");
+    assert_eq!(names.count(), 5, "and nothing was deleted");
+}
+
 /// Roots are counted from 1. Whoever mends must not take it for the last of them.
 #[test]
 fn p5_a_file_with_the_number_0_keeps_no_writer_from_mending() {
