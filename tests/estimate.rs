@@ -10,7 +10,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::store::deltas::{scattered, versions};
-use crate::support::{Repo, Run, World, noise, pointer, run};
+use crate::support::{Repo, Run, World, mounting, noise, pointer, run};
 
 /// An estimate in a directory, where temporary files go into one that is looked at afterwards.
 #[track_caller]
@@ -438,4 +438,58 @@ fn a_shallow_clone_says_that_it_does_not_see_all() {
         "{}",
         told.stderr
     );
+}
+
+/// A git that interrupts lob before it answers about contents.
+#[cfg(unix)]
+#[test]
+fn an_estimate_that_is_interrupted_leaves_nothing_behind() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::without_filter();
+    let repo = world.init("repo");
+    for content in versions(2, 3_000_000) {
+        repo.write("a.bin", content);
+        repo.commit("A version");
+    }
+    let real = world.ok(world.command("sh").args(["-c", "command -v git"]));
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *'cat-file --batch') kill -INT $PPID ;; esac\nexec {} \"$@\"\n",
+        real.trim_end()
+    );
+    let git = world.path().join("bin/git");
+    fs::create_dir_all(world.path().join("bin")).unwrap();
+    fs::write(&git, script).unwrap();
+    fs::set_permissions(&git, fs::Permissions::from_mode(0o755)).unwrap();
+    let scratch = world.path().join("scratch");
+    fs::create_dir(&scratch).unwrap();
+    let mut lob = world.command("lob");
+    let old = lob.get_envs().find(|(name, _)| *name == "PATH").unwrap().1;
+    let path = format!(
+        "{}:{}",
+        git.parent().unwrap().display(),
+        old.unwrap().to_str().unwrap()
+    );
+    lob.current_dir(repo.path())
+        .env("TMPDIR", &scratch)
+        .env("PATH", path);
+    let told = run(lob.args(["estimate", "--history"]), b"");
+    assert_eq!(told.code, Some(130), "{told:?}");
+    assert!(told.stderr.contains("interrupted"), "{told:?}");
+    assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0);
+}
+
+#[test]
+fn where_there_is_no_room_to_try_it_nothing_is_begun() {
+    let world = World::without_filter();
+    let repo = world.init("repo");
+    repo.write("a.bin", noise(1, 3_000_000));
+    repo.write("tmp/.gitignore", "");
+    let script = "mount -t tmpfs -o size=4m none tmp; export TMPDIR=$PWD/tmp
+        lob estimate --sample 100K >&2; lob estimate || exit 9";
+    let Some(told) = mounting(&repo, script) else {
+        return;
+    };
+    let stderr = told.fails(9);
+    assert!(stderr.contains("not enough room in "), "{stderr}");
+    assert!(stderr.contains("hint: measure less: --sample"), "{stderr}");
 }

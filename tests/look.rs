@@ -342,3 +342,22 @@ fn what_is_not_here_has_no_price() {
         "looking makes no store"
     );
 }
+
+/// Of two versions that were not pushed only the newer one is in the index.
+#[test]
+fn each_version_that_was_not_pushed_has_its_price() {
+    let world = World::new();
+    let (_origin, work) = world.pair();
+    work.track(&["*.bin"]);
+    let mut content = noise(1, 2_000_000);
+    for at in [500_000, 1_500_000] {
+        work.write("a.bin", &content);
+        work.commit("A version");
+        content[at] ^= 1;
+    }
+    let text = work.lob(&["status", "--size"]);
+    let prices = text
+        .lines()
+        .filter(|line| line.contains(" kB stored for it alone"));
+    assert_eq!(prices.count(), 2, "{text}");
+}
