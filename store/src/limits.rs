@@ -94,6 +94,8 @@ pub const PRUNE_TABLES: u64 = 32 << 20;
 pub const PRUNE_ROUNDS: usize = 8;
 /// How often a step of a prune is taken up again because others wrote meanwhile.
 pub const PRUNE_TRIES: usize = 50;
+/// How often a writer finds the roots broken that were just made whole, before it gives up.
+pub const BROKEN_ROOTS_TRIES: u32 = 3;
 /// How long a prune that sets nothing aside leaves alone what another one did.
 pub const ASIDE_GRACE: Duration = Duration::from_secs(14 * 86_400);
 /// How old a draft of a small file of state is that nobody will ever finish: writing one takes moments.

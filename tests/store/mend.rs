@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use lob_store::{LobId, Store};
+use lob_store::disk::SimDisk;
+use lob_store::{Error, LobId, Store};
 
 use super::{open, read};
 
@@ -144,6 +146,27 @@ fn p6_many_roots_lost_in_a_row_are_noticed() {
     assert_eq!(store.broken_roots(), None);
     assert_whole(&store, (1..=40).chain([100]));
     assert_eq!(store.cursor().expect("a cursor").seq, 41);
+}
+
+/// The disk takes new roots and does not give them back: whoever publishes is told, and soon.
+#[test]
+fn p5_roots_that_can_never_be_read_keep_nobody_busy() {
+    let disk = SimDisk::new();
+    let open = || Store::open_or_create(Arc::new(disk.clone()), Path::new("/store"));
+    let store = open().unwrap();
+    (1..=ROOTS).for_each(|n| add(&store, &content(n)));
+    let mut writer = store.writer().unwrap();
+    writer.add(&mut content(100).as_slice(), &()).unwrap();
+    disk.fail_opens(|path| path.starts_with("/store/roots"));
+    let changes = disk.changes();
+    let error = writer.finish().unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error:?}");
+    assert!(error.to_string().contains("roots"), "{error}");
+    assert!(disk.injected() > 0 && disk.changes() - changes < 200);
+    disk.fail_opens(|_| false);
+    let store = open().unwrap();
+    add(&store, &content(100));
+    assert_whole(&open().unwrap(), (1..=ROOTS).chain([100]));
 }
 
 #[test]

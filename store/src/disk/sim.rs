@@ -27,7 +27,7 @@ pub use ops::Ops;
 
 use super::{Disk, DiskFile, Entry, Lock, Map, named};
 use crash::Crashes;
-use faults::{Failure, SyncFault};
+use faults::{Failure, OpenFault, SyncFault};
 use file::SimFile;
 use machine::Machine;
 use state::{Inode, Op, State};
@@ -114,6 +114,11 @@ impl SimDisk {
         });
     }
 
+    /// Makes the opening of these files fail for reading from now on, as on a disk that goes bad.
+    pub fn fail_opens(&self, of: impl Fn(&Path) -> bool + Send + 'static) {
+        self.machine().faults.open = Some(OpenFault::new(of));
+    }
+
     /// Does this, instead of what they should, in all syncs from now on that `of` accepts.
     pub fn spoil_syncs(&self, how: Spoiled, of: impl FnMut(&Synced) -> bool + Send + 'static) {
         self.machine().faults.sync = Some(SyncFault::new(how, Box::new(of)));
@@ -192,6 +197,7 @@ impl Disk for SimDisk {
             machine.read()?;
             let inode = machine.now.find(path)?;
             machine.now.content(inode)?;
+            machine.faults.at_open(path)?;
             Ok(SimFile::boxed(self, path, inode, false))
         })
     }

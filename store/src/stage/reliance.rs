@@ -22,7 +22,7 @@ use crate::id::{LobId, PackId};
 use crate::limits::RELIED_MAX;
 use crate::roots::Cursor;
 use crate::store::LobInfo;
-use crate::view::{View, is_absent};
+use crate::view::{Ranges, View, is_absent};
 
 use super::Writer;
 use super::lost::Lost;
@@ -119,7 +119,8 @@ impl Writer<'_> {
 
     /// Brings back what was dropped of all that this writer relies on.
     pub(super) fn restore(&mut self) -> Result<()> {
-        let _ = self.store.refresh()?;
+        // From the start: where roots were made whole, those that were seen are there no more.
+        self.store.reload(&Ranges::new())?;
         self.reliance.since = self.store.view().cursor;
         self.reliance.is_bereft = true;
         let moved: Vec<_> = self.moved.iter().map(|(id, _)| *id).collect();

@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::id::PackId;
-use crate::limits::PUBLISH_BATCH;
+use crate::limits::{BROKEN_ROOTS_TRIES, PUBLISH_BATCH};
 use crate::pack::{PackWriter, Sealed};
 use crate::roots::{Cursor, News, Root};
 
@@ -85,8 +85,16 @@ impl Writer<'_> {
         if self.reliance.is_bereft {
             self.restore()?;
         }
+        let mut broken = 0;
         while !self.publish_root(Vec::new(), &mut |news| Ok(!news.drops))? {
             self.restore()?;
+            // Each round makes the roots whole. Where the disk does not give them back, none does.
+            if let Some(why) = self.store.broken_roots() {
+                broken += 1;
+                if broken >= BROKEN_ROOTS_TRIES {
+                    return Err(Error::damaged(self.store.root().display(), why));
+                }
+            }
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! What goes wrong on purpose, and how often it did.
 
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::path::Path;
 
 use super::machine::Synced;
 
@@ -41,6 +42,22 @@ impl fmt::Debug for SyncFault {
     }
 }
 
+/// Which files cannot be opened.
+pub(super) struct OpenFault(Box<dyn Fn(&Path) -> bool + Send>);
+
+impl OpenFault {
+    /// Those that `of` accepts.
+    pub(super) fn new(of: impl Fn(&Path) -> bool + Send + 'static) -> OpenFault {
+        OpenFault(Box::new(of))
+    }
+}
+
+impl fmt::Debug for OpenFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OpenFault")
+    }
+}
+
 /// The faults of a disk.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
@@ -48,6 +65,7 @@ pub(super) struct Faults {
     pub(super) change: Option<Failure>,
     /// Counted over the reads.
     pub(super) read: Option<Failure>,
+    pub(super) open: Option<OpenFault>,
     pub(super) sync: Option<SyncFault>,
     /// The bytes that the disk has room for.
     pub(super) capacity: Option<u64>,
@@ -65,6 +83,17 @@ impl Faults {
     pub(super) fn next_read(&mut self) -> Option<ErrorKind> {
         self.reads += 1;
         self.strike(self.read, self.reads - 1)
+    }
+
+    /// Whether a file can be opened.
+    pub(super) fn at_open(&mut self, path: &Path) -> io::Result<()> {
+        match &self.open {
+            Some(OpenFault(of)) if of(path) => {
+                self.injected += 1;
+                Err(ErrorKind::Other.into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What goes wrong with a sync.
