@@ -32,8 +32,8 @@ fn p1_p2_p3_p4_p6_a_disk_may_be_full_at_any_point() {
     let tier = Tier::asked();
     let outcome = Mutex::new(Outcome::default());
     let skipped = Mutex::new(false);
-    each_task(&|scene, task| {
-        let mut steps = 0;
+    each_task(tier, &|scene, task, share| {
+        let mut steps = share.number as u64;
         loop {
             match on_disk_with(scene, task, steps * STEP, &outcome) {
                 None => return *skipped.lock().unwrap() = true,
@@ -42,7 +42,7 @@ fn p1_p2_p3_p4_p6_a_disk_may_be_full_at_any_point() {
             }
             assert!(steps < 1000, "{}: 64 MiB are not enough", task.name);
             // The smallest disks fail in the most ways.
-            steps += tier.pick(1 + steps / 2, 1);
+            steps += tier.pick(1 + steps / 2, share.of as u64);
         }
     });
     if skipped.into_inner().unwrap() {

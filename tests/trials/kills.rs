@@ -5,7 +5,7 @@
 use std::sync::Mutex;
 
 use super::inject::{CHANGES, LOOKS, counts, is_allowed, plainly, points, some, traced};
-use super::scene::{Scene, each_task};
+use super::scene::{Scene, Share, each_task};
 use super::task::Task;
 use super::{Tier, report};
 
@@ -26,7 +26,9 @@ fn p1_p2_p3_p5_p6_a_command_may_be_killed_anywhere_and_is_done_again() {
     }
     let tier = Tier::asked();
     let outcome = Mutex::new(Outcome::default());
-    each_task(&|scene, task| kill(scene, task, tier, &outcome));
+    each_task(tier, &|scene, task, share| {
+        kill(scene, task, tier, share, &outcome);
+    });
     let outcome = outcome.into_inner().unwrap();
     report(
         "kills",
@@ -47,7 +49,7 @@ fn p1_p2_p3_p5_p6_a_command_may_be_killed_anywhere_and_is_done_again() {
 }
 
 /// Kills a task at one point after the other.
-fn kill(scene: &Scene, task: &Task, tier: Tier, outcome: &Mutex<Outcome>) {
+fn kill(scene: &Scene, task: &Task, tier: Tier, share: Share, outcome: &Mutex<Outcome>) {
     let counts = counts(scene, task);
     if tier == Tier::Quick {
         let (changes, looks) = if task.is_slow { (9, 4) } else { (16, 6) };
@@ -63,7 +65,7 @@ fn kill(scene: &Scene, task: &Task, tier: Tier, outcome: &Mutex<Outcome>) {
     for call in CHANGES.iter().chain(LOOKS) {
         let count = counts.get(*call).copied().unwrap_or(0);
         // The threads do not share their work in the same way each time.
-        for n in 1.. {
+        for n in (1..).filter(|n| share.takes(*n as usize)) {
             if kill_at(scene, task, call, n, outcome) == 0 && n > count {
                 break;
             }

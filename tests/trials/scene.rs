@@ -12,6 +12,7 @@ use lob_store::{LobId, Store};
 
 use crate::support::{Repo, World, noise, pointer, run};
 
+use super::Tier;
 use super::task::{TASKS, Task};
 
 /// One state of all files that lob keeps.
@@ -366,15 +367,38 @@ impl Scene {
     }
 }
 
-/// Does something with every task, two at a time.
-pub fn each_task(work: &(dyn Fn(&Scene, &Task) + Sync)) {
+/// A part of what is to be tried with a task.
+#[derive(Debug, Clone, Copy)]
+pub struct Share {
+    /// From 0 on.
+    pub number: usize,
+    /// How many parts there are.
+    pub of: usize,
+}
+
+impl Share {
+    /// Whether trial `n` belongs to it.
+    pub fn takes(self, n: usize) -> bool {
+        n % self.of == self.number
+    }
+}
+
+/// Does something with every task, several at a time: they wait more than they work. In the full tier each
+/// of them is shared out.
+pub fn each_task(tier: Tier, work: &(dyn Fn(&Scene, &Task, Share) + Sync)) {
+    let (threads, of) = tier.pick((2, 1), (8, 4));
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        for _ in 0..2 {
+        for _ in 0..threads {
             scope.spawn(|| {
                 let scene = Scene::new();
-                while let Some(task) = TASKS.get(next.fetch_add(1, Relaxed)) {
-                    work(&scene, task);
+                loop {
+                    let place = next.fetch_add(1, Relaxed);
+                    let Some(task) = TASKS.get(place / of) else {
+                        return;
+                    };
+                    let number = place % of;
+                    work(&scene, task, Share { number, of });
                 }
             });
         }
