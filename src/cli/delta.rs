@@ -54,7 +54,7 @@ struct Done {
 
 /// What is known of the old file.
 enum Old {
-    File(Base),
+    File(Base<'static>),
     Signature(Signature),
 }
 

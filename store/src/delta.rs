@@ -19,7 +19,7 @@ mod signature;
 
 pub(crate) use align::{Features, features, sparseness};
 pub use base::Base;
-pub(crate) use base::Chunks;
+pub(crate) use base::{Chunks, Source};
 pub use make::{Delta, make};
 pub(crate) use parts::{Aligner, Chunk, Part};
 pub use patch::{Header, Patch};

@@ -40,7 +40,7 @@ pub use id::{BadId, ChunkId, Epoch, LobId, PackId, StoreId};
 pub use manifest::{Manifest, Parts, Segment};
 pub use progress::Progress;
 pub use prune::{Fate, Prune, PruneCost, PrunePlan, Swept};
-pub use read::Kin;
+pub use read::{Kin, Stored};
 pub use roots::Cursor;
 pub use stage::{Added, Writer};
 pub use store::{LobInfo, Store};

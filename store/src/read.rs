@@ -2,6 +2,7 @@
 
 mod bases;
 mod recent;
+mod stored;
 mod window;
 
 use std::collections::{HashMap, HashSet};
@@ -23,6 +24,7 @@ use crate::view::{Place, is_absent};
 
 pub(crate) use bases::{Bases, batches};
 pub(crate) use recent::Recent;
+pub use stored::Stored;
 use window::Window;
 
 /// What the frame of a chunk stands on.

@@ -14,15 +14,39 @@ use crate::progress::Progress;
 
 use super::align::{FEATURE, Features, features, sparseness};
 
-/// A file that a delta is made against or applied to. It must not change meanwhile; if it does, the
-/// delta is found not to fit.
+/// What a delta is made against or applied to: a file, or a lob of a store. It must not change meanwhile;
+/// if it does, the delta is found not to fit.
 #[derive(Debug)]
-pub struct Base {
+pub struct Base<'a> {
+    source: Box<dyn Source + 'a>,
+    /// Found when they are first needed.
+    features: OnceLock<Features>,
+}
+
+/// Content that can be read at any place.
+pub(crate) trait Source: std::fmt::Debug + Send + Sync {
+    /// Its length in bytes.
+    fn len(&self) -> u64;
+    /// Fills `bytes` with what stands at `at`. They end within the content.
+    fn read_at(&self, at: u64, bytes: &mut [u8]) -> Result<()>;
+}
+
+/// A file as a source.
+#[derive(Debug)]
+struct Opened {
     file: Box<dyn DiskFile>,
     path: PathBuf,
     len: u64,
-    /// Found when they are first needed.
-    features: OnceLock<Features>,
+}
+
+impl Source for Opened {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, at: u64, bytes: &mut [u8]) -> Result<()> {
+        self.file.read_at(at, bytes).map_err(Error::at(&self.path))
+    }
 }
 
 /// What a base consists of.
@@ -34,30 +58,34 @@ pub(crate) struct Chunks {
     places: Vec<(ChunkId, u64, u32)>,
 }
 
-impl Base {
+impl<'a> Base<'a> {
     /// Opens a file as the base of a delta.
     ///
     /// # Errors
     /// When it can't be opened.
-    pub fn open(disk: &dyn Disk, path: &Path) -> Result<Base> {
+    pub fn open(disk: &dyn Disk, path: &Path) -> Result<Base<'static>> {
         let file = disk.open(path).map_err(Error::at(path))?;
         let len = file.len().map_err(Error::at(path))?;
-        Ok(Base {
-            file,
-            path: path.to_path_buf(),
-            len,
+        let path = path.to_path_buf();
+        Ok(Base::of(Opened { file, path, len }))
+    }
+
+    /// The base that is read from there.
+    pub(crate) fn of(source: impl Source + 'a) -> Base<'a> {
+        Base {
+            source: Box::new(source),
             features: OnceLock::new(),
-        })
+        }
     }
 
     /// Its length in bytes.
     pub fn len(&self) -> u64 {
-        self.len
+        self.source.len()
     }
 
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// The hash of its content, for which all of it is read.
@@ -67,7 +95,7 @@ impl Base {
     pub fn id(&self) -> Result<LobId> {
         let mut hasher = blake3::Hasher::new();
         let mut at = 0;
-        while at < self.len {
+        while at < self.len() {
             let bytes = self.read(at, ADD_WINDOW)?;
             let _ = hasher.update(&bytes);
             at += bytes.len() as u64;
@@ -77,11 +105,9 @@ impl Base {
 
     /// The bytes from `at` on: `most` of them, or fewer at the end.
     pub(super) fn read(&self, at: u64, most: usize) -> Result<Vec<u8>> {
-        let len = self.len.saturating_sub(at).min(most as u64) as usize;
+        let len = self.len().saturating_sub(at).min(most as u64) as usize;
         let mut bytes = vec![0; len];
-        self.file
-            .read_at(at, &mut bytes)
-            .map_err(Error::at(&self.path))?;
+        self.source.read_at(at, &mut bytes)?;
         Ok(bytes)
     }
 
@@ -90,9 +116,9 @@ impl Base {
         let mut whole = blake3::Hasher::new();
         let mut places = Vec::new();
         let mut at = 0;
-        while at < self.len {
+        while at < self.len() {
             let bytes = self.read(at, ADD_WINDOW + CHUNK_MAX)?;
-            let is_last = at + bytes.len() as u64 == self.len;
+            let is_last = at + bytes.len() as u64 == self.len();
             let cut = cut(&bytes, is_last);
             let used = cut.last().map_or(0, |&(start, len)| start + len);
             let place = |&(start, len): &(usize, usize)| {
@@ -120,8 +146,8 @@ impl Base {
         if let Some(features) = self.features.get() {
             return Ok(features);
         }
-        let sparse = sparseness(self.len);
-        let starts: Vec<u64> = (0..self.len).step_by(ADD_WINDOW).collect();
+        let sparse = sparseness(self.len());
+        let starts: Vec<u64> = (0..self.len()).step_by(ADD_WINDOW).collect();
         let mut all = Vec::new();
         // A few windows at a time: each core holds one.
         for some in starts.chunks(2 * rayon::current_num_threads()) {

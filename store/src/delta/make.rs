@@ -42,7 +42,7 @@ pub struct Delta {
 /// # Errors
 /// When one of the three fails, or `new` does not have that many bytes.
 pub fn make(
-    base: &Base,
+    base: &Base<'_>,
     new: &mut dyn Read,
     size: u64,
     out: &mut (dyn Write + Send),
@@ -105,7 +105,7 @@ pub(super) fn head(base: LobId, base_len: u64, size: u64) -> Vec<u8> {
 
 /// What codes the windows of the new file.
 struct Maker<'a> {
-    base: &'a Base,
+    base: &'a Base<'a>,
     aligner: Aligner<'a>,
 }
 

@@ -58,6 +58,18 @@ impl<R: BufRead> Patch<R> {
         &self.header
     }
 
+    /// The same, unless it makes more than so many bytes: for whoever does not trust the one that made it.
+    ///
+    /// # Errors
+    /// When it announces more.
+    pub fn at_most(self, limit: u64) -> Result<Patch<R>> {
+        if self.header.size > limit {
+            let what = "what the delta makes".to_string();
+            return Err(Error::OverLimit { what, limit });
+        }
+        Ok(self)
+    }
+
     /// Writes what the delta makes of `base` to `out`, and gives its hash. What was written counts
     /// only when this returns `Ok`; it is never longer than the header says.
     ///
@@ -66,7 +78,7 @@ impl<R: BufRead> Patch<R> {
     /// of the three fails.
     pub fn apply(
         mut self,
-        base: &Base,
+        base: &Base<'_>,
         out: &mut dyn Write,
         progress: &dyn Progress,
     ) -> Result<LobId> {
@@ -89,7 +101,7 @@ impl<R: BufRead> Patch<R> {
         }
     }
 
-    fn instructions(&mut self, base: &Base, made: &mut Made<'_>) -> Result<LobId> {
+    fn instructions(&mut self, base: &Base<'_>, made: &mut Made<'_>) -> Result<LobId> {
         loop {
             match self.byte()? {
                 END => break,
@@ -136,7 +148,7 @@ impl<R: BufRead> Patch<R> {
         made.finish(&id)
     }
 
-    fn patchwork(&self, base: &Base, work: &Patchwork, made: &mut Made<'_>) -> Result<()> {
+    fn patchwork(&self, base: &Base<'_>, work: &Patchwork, made: &mut Made<'_>) -> Result<()> {
         let mut rest = &work.new[..];
         for piece in &work.pieces {
             let Some((new, after)) = rest.split_at_checked(piece.new as usize) else {
@@ -149,7 +161,7 @@ impl<R: BufRead> Patch<R> {
         Ok(())
     }
 
-    fn copy(&self, base: &Base, mut at: u64, len: u64, made: &mut Made<'_>) -> Result<()> {
+    fn copy(&self, base: &Base<'_>, mut at: u64, len: u64, made: &mut Made<'_>) -> Result<()> {
         let Some(end) = at.checked_add(len).filter(|&end| end <= base.len()) else {
             return Err(bad(NOT_THERE));
         };

@@ -10,7 +10,7 @@ struct Files {
 }
 
 impl Files {
-    fn base(&self, content: &[u8]) -> Base {
+    fn base(&self, content: &[u8]) -> Base<'static> {
         let path = self.dir.path().join("base");
         std::fs::write(&path, content).unwrap();
         Base::open(&OsDisk, &path).unwrap()
@@ -22,7 +22,7 @@ fn files() -> Files {
     Files { dir }
 }
 
-fn delta_of(base: &Base, new: &[u8]) -> Vec<u8> {
+fn delta_of(base: &Base<'_>, new: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let size = new.len() as u64;
     let made = make(base, &mut Cursor::new(new), size, &mut out, &()).unwrap();
@@ -31,7 +31,7 @@ fn delta_of(base: &Base, new: &[u8]) -> Vec<u8> {
     out
 }
 
-fn applied(base: &Base, delta: &[u8]) -> crate::Result<Vec<u8>> {
+fn applied(base: &Base<'_>, delta: &[u8]) -> crate::Result<Vec<u8>> {
     let mut out = Vec::new();
     let id = Patch::open(delta)?.apply(base, &mut out, &())?;
     assert_eq!(id, crate::LobId::of(&out));
@@ -143,7 +143,7 @@ fn p3_a_changed_or_cut_delta_is_noticed() {
 }
 
 /// A delta made by hand.
-fn by_hand(base: &Base, size: u64, instructions: &[u8]) -> Vec<u8> {
+fn by_hand(base: &Base<'_>, size: u64, instructions: &[u8]) -> Vec<u8> {
     let lengths = [base.len().to_le_bytes(), size.to_le_bytes()].concat();
     let id = base.id().unwrap();
     let head = [
