@@ -15,6 +15,7 @@ pub mod keep;
 pub mod ledger;
 pub mod local;
 pub mod moving;
+mod nearby;
 pub mod pace;
 pub mod plan;
 pub mod prefetch;

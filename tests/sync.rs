@@ -19,6 +19,7 @@ mod deltas;
 mod hostile;
 mod ledger;
 mod modes;
+mod nearby;
 mod places;
 mod pruned;
 

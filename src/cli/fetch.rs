@@ -16,8 +16,8 @@ use crate::ui::Ui;
 ///
 /// Gets what the current checkout needs and lacks; what checkouts of REFs need; or with --recent what
 /// is likely to be needed next (lob.fetchRefsDays and its neighbours say what). A bare repository has
-/// no checkout: it gets what all its commits reference. Files of the work tree stay as they are: lob
-/// pull fills them too.
+/// no checkout: it gets what all its commits reference. What the file at the path of a lob has of it
+/// already does not move. Files of the work tree stay as they are: lob pull fills them too.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -27,7 +27,8 @@ use report::Report;
 /// Reads the whole local store. What is good of a damaged pack moves to a new pack; a pack of which
 /// something cannot be read is then set aside in .git/lob/damaged, where nothing deletes it. Tables, the
 /// index and roots are written anew, and packs that no root names become part of the store. What is lost
-/// comes back from files of the work tree that have that content still, and from remotes: only that moves.
+/// comes back from files of the work tree that have that content still, and from remotes: only that moves,
+/// and of it not what a file that was changed since still has.
 ///
 /// Where packs are gone with all that told what they held, what the index and recent commits need comes
 /// back, and with --from whatever branches, tags and stashes lead to; what no remote of this repository

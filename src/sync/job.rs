@@ -5,6 +5,7 @@ use lob_store::{Epoch, Progress};
 
 use super::error::{Error, Result};
 use super::local::Local;
+use super::nearby;
 use super::pace::Pace;
 use super::plan::{Asking, Missing, Plan};
 use super::push;
@@ -163,7 +164,10 @@ impl<'a> Job<'a> {
         let report = match (self.plan.is_empty(), self.plan.asking) {
             (true, _) => None,
             (false, Asking::ToPush) => Some(push_all(&mut self.plan, sides, pace, progress)?),
-            (false, _) => Some(carry_out(&mut self.plan, sides, pace, progress)?),
+            (false, _) => {
+                nearby::take_in(self.local.repo(), &self.plan, sides, progress);
+                Some(carry_out(&mut self.plan, sides, pace, progress)?)
+            }
         };
         if self.plan.missing.is_empty() && !self.tips.is_empty() {
             self.learn(link)?;

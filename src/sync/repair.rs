@@ -10,6 +10,7 @@ use lob_store::{LobId, Progress, Store};
 
 use super::error::{Error, Result};
 use super::fsck::{self, Place};
+use super::nearby;
 use super::pace::Pace;
 use super::plan::{Asking, Plan};
 use super::run::{Sides, carry_out};
@@ -211,6 +212,7 @@ fn from_remote(
         reserve: repo.settings()?.reserve,
     };
     if !plan.is_empty() {
+        nearby::take_in(repo, &plan, sides, progress);
         let _ = carry_out(&mut plan, sides, pace, progress)?;
     }
     Ok(())
