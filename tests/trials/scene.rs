@@ -264,13 +264,17 @@ impl Scene {
     /// files stay. That of git's index is taken away by another process, in its own time.
     pub fn is_unlocked(&self, task: &Task) -> Result<(), String> {
         const TRIES: u32 = 1000;
+        let mut found = self.is_unlocked_now(task);
         for _ in 0..TRIES {
-            if self.is_unlocked_now(task).is_ok() {
+            if found.is_ok() {
                 break;
             }
             std::thread::sleep(Duration::from_millis(5));
+            // Not once more when all was well: who is being started elsewhere here may hold on to the
+            // locks that were taken to look.
+            found = self.is_unlocked_now(task);
         }
-        self.is_unlocked_now(task)
+        found
     }
 
     fn is_unlocked_now(&self, task: &Task) -> Result<(), String> {
