@@ -2,6 +2,7 @@
 //!
 //! A verb is three lines here: its `mod`, its variant of [`Command`], its arm in [`Command::run`].
 
+mod background;
 mod checkout;
 mod clean;
 mod completions;
@@ -31,6 +32,7 @@ mod push;
 #[cfg(test)]
 mod reference;
 mod remedy;
+mod repack;
 mod repair;
 mod signature;
 mod smudge;
@@ -118,6 +120,7 @@ enum Command {
     Prefetch(prefetch::Args),
     Prune(prune::Args),
     Gc(gc::Args),
+    Repack(repack::Args),
     Fsck(fsck::Args),
     Repair(repair::Args),
     Checkout(checkout::Args),
@@ -154,6 +157,7 @@ impl Command {
             Command::Prefetch(args) => prefetch::run(args, ui),
             Command::Prune(args) => prune::run(args, ui),
             Command::Gc(args) => gc::run(args, ui),
+            Command::Repack(args) => repack::run(args, ui),
             Command::Fsck(args) => fsck::run(args, ui),
             Command::Repair(args) => repair::run(args, ui),
             Command::Checkout(args) => checkout::run(args, ui),

@@ -1,6 +1,6 @@
 //! Replication: which lobs are wanted where, the plan that brings them there, and its run.
 
-mod bases;
+pub mod bases;
 pub mod checkout;
 pub mod claims;
 pub mod contact;

@@ -22,6 +22,7 @@ mod modes;
 mod nearby;
 mod places;
 mod pruned;
+mod repack;
 
 /// The text that git stores for a lob.
 fn pointer(lob: LobInfo) -> String {

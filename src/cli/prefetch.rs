@@ -1,11 +1,9 @@
 //! `lob prefetch`: what is likely to be needed next comes, in the background if asked.
 
-use std::process::{Command, Stdio};
-
-use super::Outcome;
 use super::fetch::recent;
 use super::push::target;
 use super::transfer::{How, carry_out, lobs, local, waiting};
+use super::{Outcome, background};
 use crate::remote::Access;
 use crate::sync::prefetch::{Phase, Run, is_running};
 use crate::sync::{Job, Local, Target, fetch};
@@ -41,7 +39,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
         return start(&local, &args, ui);
     }
     if args.detached {
-        leave_the_terminal();
+        background::leave_the_terminal();
     }
     let target = target(local.repo(), args.remote.as_deref(), Access::Read)?;
     if args.how.dry_run {
@@ -110,35 +108,16 @@ pub(super) fn start(local: &Local, args: &Args, ui: &Ui) -> Outcome {
         ui.say("a prefetch is already running; lob status shows how far it is");
         return Ok(Exit::Done);
     }
-    let program = std::env::current_exe().because("cannot tell where lob itself is")?;
-    let mut command = Command::new(program);
-    command.args(["prefetch", "--detached", "--quiet"]);
+    let mut words: Vec<String> = ["prefetch", "--detached", "--quiet"]
+        .map(String::from)
+        .into();
     if let Some(Size(limit)) = args.how.bwlimit {
-        command.arg(format!("--bwlimit={limit}"));
+        words.push(format!("--bwlimit={limit}"));
     }
     if let Some(remote) = &args.remote {
-        command.arg("--").arg(remote);
+        words.extend(["--".into(), remote.clone()]);
     }
-    let nothing = [Stdio::null(), Stdio::null(), Stdio::null()];
-    let [input, output, errors] = nothing;
-    command.stdin(input).stdout(output).stderr(errors);
-    #[cfg(windows)]
-    {
-        use std::os::windows::process::CommandExt;
-        const DETACHED_PROCESS: u32 = 8;
-        command.creation_flags(DETACHED_PROCESS);
-    }
-    command.spawn().because("cannot start in the background")?;
+    background::start(&words)?;
     ui.say("prefetching in the background; lob status shows how far it is");
     Ok(Exit::Done)
-}
-
-/// A session of its own, so that closing the terminal ends nothing, and a low priority.
-fn leave_the_terminal() {
-    #[cfg(unix)]
-    {
-        // Neither is needed for the work itself.
-        let _ = rustix::process::setsid();
-        let _ = rustix::process::nice(10);
-    }
 }

@@ -2,13 +2,14 @@
 
 mod guess;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use lob_store::{LobId, Store};
 
 use self::guess::Guess;
 use super::error::Result;
 use super::wanted::Want;
+use super::worktree::Checkout;
 use crate::git::scan::{pointers_at, snapshot_pointers};
 use crate::git::{Oid, Pointer, Repo, Seen};
 
@@ -18,6 +19,42 @@ const SIZE_MIN: u64 = 4 << 10;
 const COMMITS_MAX: usize = 4;
 /// Paths that they are asked for.
 const PATHS_MAX: usize = 1 << 16;
+
+/// The versions of each file that commits or the index hold, as their paths tell, newest first. Each lob is
+/// in one of the lists. Hints, as paths are.
+pub fn histories(repo: &Repo) -> Result<Vec<History>> {
+    let mut wants = match repo.work_tree() {
+        Some(_) => Checkout::read(repo)?.wants,
+        None => Vec::new(),
+    };
+    wants.extend(super::wanted::everywhere(repo)?);
+    let mut histories: Vec<History> = Vec::new();
+    let mut numbers: HashMap<Box<[u8]>, usize> = HashMap::new();
+    let mut known = HashSet::new();
+    for want in wants {
+        if want.path.is_empty() || want.size < SIZE_MIN || !known.insert(want.id) {
+            continue;
+        }
+        let number = *numbers.entry(want.path.clone()).or_insert_with(|| {
+            histories.push(History {
+                path: want.path,
+                versions: Vec::new(),
+            });
+            histories.len() - 1
+        });
+        histories[number].versions.push(want.id);
+    }
+    Ok(histories)
+}
+
+/// The versions of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// Its path in the work tree.
+    pub path: Box<[u8]>,
+    /// The newest first.
+    pub versions: Vec<LobId>,
+}
 
 /// For each of these lobs, newest first, the one that it is most likely to be like: what was at the same
 /// path before, or else what shares chunks with it or nearly has its name. It is another of them, or is

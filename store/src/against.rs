@@ -16,7 +16,7 @@ use crate::manifest::Manifest;
 use crate::read::{Bases, Kin, batches};
 use crate::store::Store;
 
-use version::Version;
+pub(crate) use version::Version;
 
 /// Tells of chunks what their frames at the receiver stand on; `None` where it lacks them.
 pub type AskKin<'a> = &'a mut dyn FnMut(&[ChunkId]) -> Result<Vec<Option<Kin>>>;
@@ -38,6 +38,17 @@ const SENT_MAX: usize = 64 << 10;
 /// Chunks after which a base that served for few of them is given up.
 const TRIES: usize = 64;
 
+/// What delta frames are to be like.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Aim {
+    /// The level of zstd.
+    pub(crate) level: i32,
+    /// The longest chain of bases that may stand behind one.
+    pub(crate) depth: u8,
+    /// Chunks that are made into such frames, at most.
+    pub(crate) most: usize,
+}
+
 impl Store {
     /// Calls `each` for delta frames of chunks of `new` that the receiver lacks, against chunks of
     /// `base` that it has. Returns the chunks in these frames; the others are better sent without a
@@ -53,25 +64,41 @@ impl Store {
         kin: AskKin<'_>,
         each: &mut dyn FnMut(Frame) -> Result<()>,
     ) -> Result<HashSet<ChunkId>> {
-        let mut receiver = Receiver::new(self, kin);
+        let aim = Aim {
+            level: DELTA_LEVEL,
+            depth: DELTA_DEPTH_MAX,
+            most: SENT_MAX,
+        };
+        self.deltas(new, &Version::of(self, base)?, aim, kin, each)
+    }
+
+    /// [`Store::each_delta`] with frames of a certain kind.
+    pub(crate) fn deltas(
+        &self,
+        new: &Manifest,
+        version: &Version<'_>,
+        aim: Aim,
+        kin: AskKin<'_>,
+        each: &mut dyn FnMut(Frame) -> Result<()>,
+    ) -> Result<HashSet<ChunkId>> {
+        let mut receiver = Receiver::new(self, aim, kin);
         let mut sent = HashSet::new();
-        for some in segments::pairs(new, &base).chunks(segments::TOGETHER) {
+        for some in segments::pairs(new, &version.manifest).chunks(segments::TOGETHER) {
             let lacking = receiver.lacks(some.iter().map(|(id, _)| *id))?;
             let missed = self.missed_segments(some, &lacking)?;
             receiver.send(&missed, &mut sent, each)?;
         }
         let lists = sent.len();
-        let version = Version::of(self, base)?;
         let mut aligner = Aligner::new(&version.chunks, |_| GAP_MAX);
         let mut tried = 0;
         self.each_window(new, &mut |chunks| {
             let served = sent.len() - lists;
-            if tried >= TRIES && served * 8 < tried || served >= SENT_MAX {
+            if tried >= TRIES && served * 8 < tried || served >= aim.most {
                 return Ok(());
             }
             let mut lacking = receiver.lacks(chunks.iter().map(|(id, _)| *id))?;
             lacking.retain(|id| !sent.contains(id));
-            let missed = self.missed(&version, &mut aligner, &chunks, &lacking)?;
+            let missed = self.missed(version, &mut aligner, &chunks, &lacking)?;
             tried += missed.len();
             receiver.send(&missed, &mut sent, each)
         })?;
@@ -133,14 +160,16 @@ struct Missed {
 /// What is known of the chunks of the receiver.
 struct Receiver<'a, 'k> {
     store: &'a Store,
+    aim: Aim,
     ask: AskKin<'k>,
     kin: HashMap<ChunkId, Option<Kin>>,
 }
 
 impl<'a, 'k> Receiver<'a, 'k> {
-    fn new(store: &'a Store, ask: AskKin<'k>) -> Receiver<'a, 'k> {
+    fn new(store: &'a Store, aim: Aim, ask: AskKin<'k>) -> Receiver<'a, 'k> {
         Receiver {
             store,
+            aim,
             ask,
             kin: HashMap::new(),
         }
@@ -179,12 +208,13 @@ impl<'a, 'k> Receiver<'a, 'k> {
         }
         let tried: Vec<_> = missed.iter().zip(choices).collect();
         let mut frames = Vec::with_capacity(missed.len());
+        let level = self.aim.level;
         for some in batches(&tried, |(_, choices)| choices.concat()) {
             let named = some.iter().flat_map(|(_, choices)| choices.concat());
             let bases = self.store.bases(named, 0)?;
             let best = some
                 .par_iter()
-                .map(|(missed, choices)| missed.frame(choices, &bases));
+                .map(|(missed, choices)| missed.frame(choices, &bases, level));
             frames.extend(best.collect::<Vec<_>>().into_iter().flatten());
         }
         Ok(frames)
@@ -193,10 +223,11 @@ impl<'a, 'k> Receiver<'a, 'k> {
     /// The bases to be tried: those that are like the chunk, as far as they are not too deep; and where
     /// they are, also some further back.
     fn choices(&mut self, like: &[ChunkId]) -> Result<Vec<Vec<ChunkId>>> {
-        let near = self.above(like, DELTA_DEPTH_MAX - 1)?;
+        let most = self.aim.depth - 1;
+        let near = self.above(like, most)?;
         let mut choices = match near == *like {
             true => vec![near],
-            false => vec![near, self.above(like, BACK)?],
+            false => vec![near, self.above(like, BACK.min(most))?],
         };
         choices.dedup();
         choices.retain(|bases| !bases.is_empty());
@@ -252,14 +283,13 @@ impl<'a, 'k> Receiver<'a, 'k> {
 
 impl Missed {
     /// The frame of the chunk with the best of these bases, if it is worth it.
-    fn frame(&self, choices: &[Vec<ChunkId>], bases: &Bases) -> Option<Frame> {
+    fn frame(&self, choices: &[Vec<ChunkId>], bases: &Bases, level: i32) -> Option<Frame> {
         let mut best: Option<(Vec<u8>, &Vec<ChunkId>)> = None;
         for named in choices {
             let prefix: Option<Vec<&[u8]>> = named.iter().map(|id| bases.get(id)).collect();
             // A base that is not here any more serves nobody.
             let Some(prefix) = prefix else { continue };
-            let Some(packed) =
-                frame::compress_with_prefix(&self.bytes, &prefix.concat(), DELTA_LEVEL)
+            let Some(packed) = frame::compress_with_prefix(&self.bytes, &prefix.concat(), level)
             else {
                 continue;
             };

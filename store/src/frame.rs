@@ -58,8 +58,13 @@ thread_local! {
 impl Frame {
     /// A plain frame of `chunks`, whose bytes, one after the other, are `raw`.
     pub fn plain(chunks: Vec<(ChunkId, u32)>, raw: &[u8]) -> Frame {
+        Frame::plain_at(chunks, raw, ZSTD_LEVEL)
+    }
+
+    /// The same, compressed at a level of zstd.
+    pub(crate) fn plain_at(chunks: Vec<(ChunkId, u32)>, raw: &[u8], level: i32) -> Frame {
         let worth = raw.len() - raw.len() / WORTH_ONE_IN;
-        let (codec, stored) = match compressed(raw) {
+        let (codec, stored) = match compressed_at(level, raw) {
             Some(packed) if packed.len() < worth => (Codec::Zstd, packed),
             _ => (Codec::Raw, raw.to_vec()),
         };

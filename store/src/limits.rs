@@ -47,6 +47,19 @@ pub const ZSTD_LEVEL: i32 = 3;
 /// Level of delta frames, and of what a signature does not tell the place of: 5 % smaller than at the
 /// level of plain ones, for half the speed, which is still more than that of most links.
 pub const DELTA_LEVEL: i32 = 6;
+/// Longest chain of bases behind a frame that a repack makes: so that the oldest version is read at about
+/// half the speed of the newest, which has none.
+pub const REPACK_DEPTH: u8 = 2;
+/// Versions that stand on one without bases until it keeps this place, though newer ones come.
+pub const REPACK_GROUP: usize = 8;
+/// Chunks of a version that are tried to find out what it is best based on.
+pub const REPACK_SAMPLE: usize = 16;
+/// Chunks of a version that one unit of a repack turns into delta frames: 64 GiB.
+pub const REPACK_TURNED_MAX: usize = 1 << 20;
+/// Bytes of packs that a repack writes anew before it drops them, about; more where one version has more.
+pub const REPACK_STEP: u64 = 32 << 20;
+/// Levels of the plain frames and the delta frames of a deep repack.
+pub const DEEP_LEVELS: (i32, i32) = (12, 19);
 /// Size of zstd's tables, as a power of two, where a prefix is to be found in them.
 pub const PREFIX_HASH_LOG: u32 = 18;
 /// Window, as a power of two, that reaches from the end of the longest chunk to the begin of its prefix.

@@ -20,11 +20,11 @@
 //! that is not there (`cramped.rs`). What that gives is room for the rest.
 
 pub(crate) mod aside;
-mod bits;
+pub(crate) mod bits;
 mod cramped;
-mod marks;
-mod plan;
-mod step;
+pub(crate) mod marks;
+pub(crate) mod plan;
+pub(crate) mod step;
 mod sweep;
 
 use std::time::{Duration, SystemTime};

@@ -5,6 +5,7 @@
 //! kept: so a pointer that was printed keeps its content, and a retry need not send it again.
 
 mod lost;
+mod moving;
 mod packing;
 mod reliance;
 mod rescue;
@@ -79,6 +80,8 @@ pub struct Writer<'s> {
     reliance: Reliance,
     /// Whether this moves what the store has: then it does not count that it is there.
     moving: bool,
+    /// Whether the depths of frames are what they will be when packs have gone, and are not found out.
+    placing: bool,
     /// Chunks in packs that are not visible yet.
     chunks: HashMap<ChunkId, Pending>,
     /// Lobs that are not visible yet, no more than those of the packs that are published together:
@@ -118,6 +121,7 @@ impl<'s> Writer<'s> {
             moved: Vec::new(),
             reliance: Reliance::default(),
             moving: false,
+            placing: false,
             chunks: HashMap::new(),
             lobs: HashMap::new(),
             naming: None,
@@ -215,8 +219,8 @@ impl<'s> Writer<'s> {
         let mut known = HashMap::new();
         for frame in frames {
             let has = |(id, _): &(ChunkId, u32)| self.has_chunk(id).unwrap_or(false);
-            if !frame.chunks.iter().all(has) {
-                match frame.bases.is_empty() {
+            if self.placing || !frame.chunks.iter().all(has) {
+                match self.placing || frame.bases.is_empty() {
                     true => self.append(&frame)?,
                     false => self.append(&self.store.rooted(frame, &mut known)?)?,
                 }
@@ -282,24 +286,6 @@ impl<'s> Writer<'s> {
                     format!("chunk {id} has another length"),
                 ))
             })
-    }
-
-    /// Takes over a frame of a pack that is to go, although its chunks are visible there.
-    pub(crate) fn move_frame(&mut self, frame: Frame) -> Result<()> {
-        self.moving = true;
-        self.add_frame(frame)
-    }
-
-    /// Names a lob that is in the store and whose chunks were added, for a pack that is to go.
-    pub(crate) fn move_manifest(&mut self, manifest: &Manifest) -> Result<()> {
-        self.moving = true;
-        self.guarded(|writer| {
-            writer.write_received()?;
-            match writer.lobs.contains_key(&manifest.id) {
-                true => Ok(()),
-                false => writer.append_manifest(manifest),
-            }
-        })
     }
 
     /// Whether anything is in the stage.

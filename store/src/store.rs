@@ -4,6 +4,7 @@ mod durable;
 mod format;
 mod lookup;
 mod merge;
+pub(crate) mod sealed;
 mod tables;
 
 use std::collections::HashSet;
@@ -38,7 +39,7 @@ pub struct LobInfo {
 
 /// The directories of a store.
 pub(crate) const DIRECTORIES: [&str; 5] = ["state", "packs", "index", "roots", "stage"];
-/// Who takes packs out of a store holds it: a prune or a repair. Nobody ever waits for it.
+/// Who takes packs out of a store holds it: a prune, a repack or a repair. Nobody ever waits for it.
 pub(crate) const PRUNE_LOCK: &str = "state/prune.lock";
 /// Who merges runs of the index holds it, and nobody ever waits for it.
 pub(crate) const INDEX_LOCK: &str = "state/index.lock";

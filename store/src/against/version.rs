@@ -17,9 +17,9 @@ const AROUND: u64 = 96 << 10;
 
 /// A lob of a store that another one may be based on.
 #[derive(Debug)]
-pub(super) struct Version<'s> {
+pub(crate) struct Version<'s> {
     store: &'s Store,
-    manifest: Manifest,
+    pub(super) manifest: Manifest,
     pub(super) chunks: Chunks,
     /// Offset and id of each chunk, in order.
     order: Vec<(u64, ChunkId)>,
@@ -29,7 +29,7 @@ pub(super) struct Version<'s> {
 
 impl<'s> Version<'s> {
     /// A lob that the store holds, or the first 128 GiB of it.
-    pub(super) fn of(store: &'s Store, manifest: Manifest) -> Result<Version<'s>> {
+    pub(crate) fn of(store: &'s Store, manifest: Manifest) -> Result<Version<'s>> {
         let mut places = Vec::new();
         let mut order = Vec::new();
         let mut at = 0;

@@ -16,10 +16,11 @@ use super::named::Named;
 use super::{Each, Exam, Fault, Finding, Gravity, Object, Remedy};
 
 /// Files in the making, and the locks under which they are made.
-const TEMPORARIES: [(&str, &str); 6] = [
+const TEMPORARIES: [(&str, &str); 7] = [
     ("state/format.new", "state/lock"),
     (crate::epoch::NEW, PRUNE_LOCK),
     (crate::prune::aside::NEW, PRUNE_LOCK),
+    (crate::repack::NEW, PRUNE_LOCK),
     (NEW_TABLE, PRUNE_LOCK),
     ("roots/new", "state/roots.lock"),
     ("index/new", INDEX_LOCK),

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::disk;
 use crate::error::{Error, Result};
 use crate::id::PackId;
-use crate::store::Store;
+use crate::store::{Store, sealed};
 
 const FILE: &str = "state/aside";
 pub(crate) const NEW: &str = "state/aside.new";
@@ -25,13 +24,10 @@ impl Aside {
     /// now.
     pub(super) fn load(store: &Store) -> Result<Aside> {
         let path = store.root().join(FILE);
-        let Some(len) = store.disk().len(&path).map_err(Error::at(&path))? else {
+        let Some(lines) = sealed::read(store.disk().as_ref(), &path, HEADING, LEN_MAX)? else {
             return Ok(Aside::default());
         };
-        let file = store.disk().open(&path).map_err(Error::at(&path))?;
-        let mut bytes = vec![0; len.min(LEN_MAX) as usize];
-        file.read_at(0, &mut bytes).map_err(Error::at(&path))?;
-        if let Some(aside) = std::str::from_utf8(&bytes).ok().and_then(parse) {
+        if let Some(aside) = lines.as_deref().and_then(parse) {
             return Ok(aside);
         }
         let now = now();
@@ -76,23 +72,16 @@ impl Aside {
     fn save(&self, store: &Store) -> Result<()> {
         let (disk, path) = (store.disk().as_ref(), store.root().join(FILE));
         let new = store.root().join(NEW);
-        // Of one who was killed.
-        if disk.len(&new).map_err(Error::at(&new))?.is_some() {
-            disk.remove(&new).map_err(Error::at(&new))?;
-        }
         if self.0.is_empty() {
+            sealed::clear(disk, &new)?;
             return disk.remove(&path).map_err(Error::at(&path));
         }
-        let mut text = format!("{HEADING}\n");
+        let mut lines = String::new();
         for (id, since) in &self.0 {
             // Writing to a String does not fail.
-            let _ = writeln!(text, "{id} {since}");
+            let _ = writeln!(lines, "{id} {since}");
         }
-        let seal = blake3::hash(text.as_bytes()).to_hex();
-        let _ = writeln!(text, "check {seal}");
-        let file = disk.create(&new).map_err(Error::at(&new))?;
-        file.append(text.as_bytes()).map_err(Error::at(&new))?;
-        disk::publish(disk, file.as_ref(), &new, &path).map_err(Error::at(&path))
+        sealed::write(disk, &path, &new, HEADING, &lines)
     }
 }
 
@@ -102,14 +91,8 @@ pub(crate) fn is_any(store: &Store) -> Result<bool> {
     Ok(store.disk().len(&path).map_err(Error::at(&path))?.is_some())
 }
 
-fn parse(text: &str) -> Option<Aside> {
-    let at = text.strip_suffix('\n')?.rfind('\n')? + 1;
-    let (lines, last) = text.split_at(at);
-    let seal = blake3::hash(lines.as_bytes()).to_hex();
-    (last == format!("check {seal}\n")).then_some(())?;
-    let mut lines = lines.lines();
-    (lines.next()? == HEADING).then_some(())?;
-    let packs = lines.map(|line| {
+fn parse(lines: &str) -> Option<Aside> {
+    let packs = lines.lines().map(|line| {
         let (id, since) = line.split_once(' ')?;
         Some((id.parse().ok()?, since.parse().ok()?))
     });

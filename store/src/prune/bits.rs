@@ -2,7 +2,7 @@
 
 /// Numbers below a bound that was set when it was made.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Bits {
+pub(crate) struct Bits {
     words: Vec<u64>,
     len: usize,
     count: usize,
@@ -10,7 +10,7 @@ pub(super) struct Bits {
 
 impl Bits {
     /// None of the numbers below `len`.
-    pub(super) fn none(len: usize) -> Bits {
+    pub(crate) fn none(len: usize) -> Bits {
         Bits {
             words: vec![0; len.div_ceil(64)],
             len,
@@ -19,7 +19,7 @@ impl Bits {
     }
 
     /// Adds a number. Returns whether it is new.
-    pub(super) fn insert(&mut self, n: usize) -> bool {
+    pub(crate) fn insert(&mut self, n: usize) -> bool {
         let Some(word) = self.words.get_mut(n / 64).filter(|_| n < self.len) else {
             return false;
         };
@@ -31,23 +31,23 @@ impl Bits {
     }
 
     /// Whether a number is in it.
-    pub(super) fn has(&self, n: usize) -> bool {
+    pub(crate) fn has(&self, n: usize) -> bool {
         let word = self.words.get(n / 64);
         word.is_some_and(|word| word >> (n % 64) & 1 == 1)
     }
 
     /// The bound.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// How many numbers are in it.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.count
     }
 
     /// Whether no number is in it.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.count == 0
     }
 }

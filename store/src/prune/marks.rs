@@ -20,34 +20,34 @@ use super::bits::Bits;
 
 /// A pack and what of it is to stay.
 #[derive(Debug)]
-pub(super) struct Marked {
-    pub(super) id: PackId,
+pub(crate) struct Marked {
+    pub(crate) id: PackId,
     /// Bytes of its files.
-    pub(super) len: u64,
+    pub(crate) len: u64,
     /// When it was last written to or touched.
     modified: SystemTime,
     /// Whether it is young.
-    pub(super) young: bool,
+    pub(crate) young: bool,
     /// Whether it stays as it is, with all that its lobs need: it is young, or holds things that
     /// this program does not know.
-    pub(super) stays: bool,
+    pub(crate) stays: bool,
     /// Whether it was dropped by now.
-    pub(super) gone: bool,
-    pub(super) chunks: Bits,
-    pub(super) lobs: Bits,
+    pub(crate) gone: bool,
+    pub(crate) chunks: Bits,
+    pub(crate) lobs: Bits,
     /// Lobs that the caller asked to keep.
-    pub(super) kept: Bits,
+    pub(crate) kept: Bits,
 }
 
 impl Marked {
     /// Whether nothing of it is to stay.
-    pub(super) fn is_dead(&self) -> bool {
+    pub(crate) fn is_dead(&self) -> bool {
         !self.stays && self.chunks.is_empty() && self.lobs.is_empty()
     }
 }
 
 /// Is called with the marks and a chunk that something needs.
-pub(super) type EachNeed<'a> = &'a mut dyn FnMut(&mut Marks<'_>, &ChunkId) -> Result<()>;
+pub(crate) type EachNeed<'a> = &'a mut dyn FnMut(&mut Marks<'_>, &ChunkId) -> Result<()>;
 
 /// Bytes that a look at one entry of a table, and at its frame, brings into memory: systems map a few
 /// pages around each.
@@ -85,22 +85,22 @@ impl Recent {
 
 /// The marks of all packs that one view has.
 #[derive(Debug)]
-pub(super) struct Marks<'s> {
-    pub(super) store: &'s Store,
-    pub(super) view: Arc<View>,
+pub(crate) struct Marks<'s> {
+    pub(crate) store: &'s Store,
+    pub(crate) view: Arc<View>,
     /// Oldest first.
-    pub(super) packs: Vec<Marked>,
+    pub(crate) packs: Vec<Marked>,
     numbers: HashMap<PackId, usize>,
     recent: RefCell<Recent>,
     /// Lobs that are kept and cannot be followed, each with the reason.
-    pub(super) damaged: Vec<(LobId, String)>,
+    pub(crate) damaged: Vec<(LobId, String)>,
     /// Packs that stay because something in them that is needed cannot be read.
-    pub(super) unreadable: u64,
+    pub(crate) unreadable: u64,
 }
 
 impl<'s> Marks<'s> {
     /// No marks but those of packs that are not older than `young`.
-    pub(super) fn new(store: &'s Store, young: SystemTime) -> Result<Marks<'s>> {
+    pub(crate) fn new(store: &'s Store, young: SystemTime) -> Result<Marks<'s>> {
         let mut marks = Marks {
             store,
             view: trusted_view(store)?,
@@ -116,7 +116,7 @@ impl<'s> Marks<'s> {
 
     /// Takes in packs that came since, which are young whatever the clock says, and finds out which
     /// were touched. Returns whether anything changed.
-    pub(super) fn update(&mut self) -> Result<bool> {
+    pub(crate) fn update(&mut self) -> Result<bool> {
         self.view = trusted_view(self.store)?;
         let new = self.take_in(&|_| true)?;
         let touched = self.touched()?;
@@ -127,8 +127,35 @@ impl<'s> Marks<'s> {
         Ok(new || !touched.is_empty())
     }
 
+    /// Takes in packs that came since, which stay. Returns their numbers.
+    pub(crate) fn take_in_new(&mut self) -> Result<std::ops::Range<usize>> {
+        self.view = trusted_view(self.store)?;
+        let first = self.packs.len();
+        let _ = self.take_in(&|_| true)?;
+        Ok(first..self.packs.len())
+    }
+
+    /// Marks everything: each chunk and each lob where a lookup finds it.
+    pub(crate) fn mark_all(&mut self) -> Result<()> {
+        for p in 0..self.packs.len() {
+            let table = self.table_of(p)?;
+            for n in 0..table.chunk_count() {
+                let found = self.chunk_at(&table.chunk(n).id)?;
+                if found.is_some_and(|(at, m, _)| (at, m) == (p, n)) {
+                    let _ = self.packs[p].chunks.insert(n);
+                }
+            }
+            for n in 0..table.lob_count() {
+                if self.lob_at(&table.lob(n).id)? == Some((p, n)) {
+                    let _ = self.packs[p].lobs.insert(n);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Looks anew, without any of the tables that it has open.
-    pub(super) fn close_tables(&mut self) -> Result<()> {
+    pub(crate) fn close_tables(&mut self) -> Result<()> {
         self.store.reload(&Ranges::new())?;
         self.view = trusted_view(self.store)?;
         self.recent.take();
@@ -136,7 +163,7 @@ impl<'s> Marks<'s> {
     }
 
     /// Packs that somebody has come to rely on since their times were read.
-    pub(super) fn touched(&self) -> Result<Vec<usize>> {
+    pub(crate) fn touched(&self) -> Result<Vec<usize>> {
         let mut touched = Vec::new();
         for (p, pack) in self.packs.iter().enumerate() {
             let counts = !pack.stays && !pack.gone;
@@ -206,7 +233,7 @@ impl<'s> Marks<'s> {
     }
 
     /// The table of a pack that has marks.
-    pub(super) fn table_of(&self, p: usize) -> Result<Arc<Table>> {
+    pub(crate) fn table_of(&self, p: usize) -> Result<Arc<Table>> {
         let table = self.store.packs().table(&self.packs[p].id)?;
         self.recent
             .borrow_mut()
@@ -215,12 +242,12 @@ impl<'s> Marks<'s> {
     }
 
     /// Gives back the memory of the tables that were read.
-    pub(super) fn release_tables(&self) {
+    pub(crate) fn release_tables(&self) {
         self.recent.borrow_mut().release(&self.view);
     }
 
     /// What is read by way of the view that the marks are of.
-    pub(super) fn reach(&self) -> Reach<'_> {
+    pub(crate) fn reach(&self) -> Reach<'_> {
         Reach {
             store: self.store,
             view: &self.view,
@@ -228,14 +255,14 @@ impl<'s> Marks<'s> {
     }
 
     /// The pack and the number of a lob.
-    pub(super) fn lob_at(&self, id: &LobId) -> Result<Option<(usize, usize)>> {
+    pub(crate) fn lob_at(&self, id: &LobId) -> Result<Option<(usize, usize)>> {
         Ok(self
             .look_up(id)?
             .and_then(|(pack, place)| Some((pack, place.table.find_lob(id)?))))
     }
 
     /// The pack and the number of a chunk, and its place.
-    pub(super) fn chunk_at(
+    pub(crate) fn chunk_at(
         &self,
         id: &ChunkId,
     ) -> Result<Option<(usize, usize, Place<ChunkEntry>)>> {
@@ -257,7 +284,7 @@ impl<'s> Marks<'s> {
     }
 
     /// Marks a lob that the caller keeps. Returns whether it is there.
-    pub(super) fn keep(&mut self, id: &LobId) -> Result<bool> {
+    pub(crate) fn keep(&mut self, id: &LobId) -> Result<bool> {
         let Some((p, n)) = self.lob_at(id)? else {
             return Ok(false);
         };
@@ -273,7 +300,7 @@ impl<'s> Marks<'s> {
     }
 
     /// Marks all chunks that no lob accounts for, since a lob that is damaged may.
-    pub(super) fn keep_unaccounted(&mut self) -> Result<()> {
+    pub(crate) fn keep_unaccounted(&mut self) -> Result<()> {
         let packs = self.packs.iter();
         let mut reached: Vec<_> = packs.map(|pack| Bits::none(pack.chunks.len())).collect();
         for p in 0..self.packs.len() {
@@ -313,7 +340,7 @@ impl<'s> Marks<'s> {
     }
 
     /// Marks a chunk, and what its frame is based on.
-    pub(super) fn mark_chunk(&mut self, id: &ChunkId) -> Result<()> {
+    pub(crate) fn mark_chunk(&mut self, id: &ChunkId) -> Result<()> {
         let mut next = vec![*id];
         while let Some(id) = next.pop() {
             if let Some((p, n, place)) = self.chunk_at(&id)?
@@ -326,7 +353,7 @@ impl<'s> Marks<'s> {
     }
 
     /// Lets a pack stay as it is, and all that its lobs and its frames need.
-    pub(super) fn stay(&mut self, p: usize) -> Result<()> {
+    pub(crate) fn stay(&mut self, p: usize) -> Result<()> {
         if std::mem::replace(&mut self.packs[p].stays, true) {
             return Ok(());
         }
@@ -343,7 +370,7 @@ impl<'s> Marks<'s> {
 
     /// Calls `each` with what lobs without a mark and all delta frames of a pack need: as long as the
     /// pack is there this must be there too, or something would be visible that cannot be read.
-    pub(super) fn each_need(&mut self, p: usize, each: EachNeed<'_>) -> Result<()> {
+    pub(crate) fn each_need(&mut self, p: usize, each: EachNeed<'_>) -> Result<()> {
         let table = self.table_of(p)?;
         for n in 0..table.frame_count() {
             let frame = table.frame(n).filter(|frame| frame.bases > 0);

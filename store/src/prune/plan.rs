@@ -59,7 +59,7 @@ fn gains(marks: &mut Marks<'_>, goes: &[bool]) -> Result<Vec<u64>> {
 }
 
 /// Bytes of the records of a pack that nothing marked is in.
-pub(super) fn dead_bytes(marks: &Marks<'_>, p: usize) -> Result<u64> {
+pub(crate) fn dead_bytes(marks: &Marks<'_>, p: usize) -> Result<u64> {
     let (table, pack) = (marks.table_of(p)?, &marks.packs[p]);
     let mut live = vec![0u64; table.frame_count()];
     for n in (0..table.chunk_count()).filter(|n| pack.chunks.has(*n)) {

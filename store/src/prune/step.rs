@@ -17,9 +17,9 @@ use super::marks::Marks;
 
 /// What of a pack was moved already.
 #[derive(Debug, Default)]
-struct Moved {
-    chunks: Bits,
-    lobs: Bits,
+pub(crate) struct Moved {
+    pub(crate) chunks: Bits,
+    pub(crate) lobs: Bits,
 }
 
 /// Takes a batch of packs out of the store. Those that somebody has come to rely on stay. Killed
@@ -118,7 +118,7 @@ fn move_out(
 }
 
 /// Marks those copies in a pack whose other one, that counts, cannot be read: it may be the last.
-fn check_others(marks: &mut Marks<'_>, p: usize) -> Result<()> {
+pub(crate) fn check_others(marks: &mut Marks<'_>, p: usize) -> Result<()> {
     let table = marks.table_of(p)?;
     for n in (0..table.chunk_count())
         .filter(|n| !marks.packs[p].chunks.has(*n))
@@ -191,10 +191,24 @@ fn move_chunks(
 
 fn frame_of(marks: &Marks<'_>, place: &Place<FrameEntry>, chunks: &[ChunkEntry]) -> Result<Frame> {
     if chunks.len() == place.entry.chunks as usize {
-        let packs = marks.store.packs();
-        let file = packs.file(&place.pack)?;
-        return pack::read_frame(file.as_ref(), &packs.path(&place.pack), &place.entry);
+        return stored(marks, place);
     }
+    anew(marks, place, chunks)
+}
+
+/// A frame as it is stored.
+pub(crate) fn stored(marks: &Marks<'_>, place: &Place<FrameEntry>) -> Result<Frame> {
+    let packs = marks.store.packs();
+    let file = packs.file(&place.pack)?;
+    pack::read_frame(file.as_ref(), &packs.path(&place.pack), &place.entry)
+}
+
+/// A new frame of chunks of one, without bases.
+pub(crate) fn anew(
+    marks: &Marks<'_>,
+    place: &Place<FrameEntry>,
+    chunks: &[ChunkEntry],
+) -> Result<Frame> {
     let raw = marks.reach().raw(place)?;
     let mut kept = Vec::new();
     for chunk in chunks {
@@ -204,7 +218,7 @@ fn frame_of(marks: &Marks<'_>, place: &Place<FrameEntry>, chunks: &[ChunkEntry])
     Ok(Frame::plain(list, &kept))
 }
 
-fn move_lobs(
+pub(crate) fn move_lobs(
     marks: &Marks<'_>,
     p: usize,
     moved: &mut Moved,
