@@ -37,14 +37,17 @@ suite() { # suite NAME
 }
 
 fuzzer() { # fuzzer TARGET
-    local seconds=${LOB_FUZZ_SECONDS:-600} report log code=0 count
+    local seconds=${LOB_FUZZ_SECONDS:-600} report log code=0 count more=()
+    # It starts gits. The thread that reads what one says may end a moment after it, and counts as a leak
+    # until then.
+    [ "$1" != attributes ] || more=(-detect_leaks=0)
     report=$(mktemp -d)
     log=$report/log
     # What it finds on the way goes into the first folder, and never into the repository by itself.
     mkdir -p "target/fuzz/$1"
     cargo +nightly fuzz run --fuzz-dir tests/fuzz "$1" "$PWD/target/fuzz/$1" "$PWD/tests/fuzz/corpus/$1" -- \
         -max_total_time="$seconds" -rss_limit_mb=1024 -timeout=60 -max_len=4096 -print_final_stats=1 \
-        >"$log" 2>&1 || code=$?
+        "${more[@]}" >"$log" 2>&1 || code=$?
     count=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
     if [ "$code" = 0 ] && [ -n "$count" ]; then
         printf 'fuzzer %s\t%s\t%s\n' "$1" executions "$count" "$1" seconds "$seconds" "$1" crashes 0 |

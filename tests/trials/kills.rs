@@ -51,30 +51,26 @@ fn p1_p2_p3_p5_p6_a_command_may_be_killed_anywhere_and_is_done_again() {
 /// Kills a task at one point after the other.
 fn kill(scene: &Scene, task: &Task, tier: Tier, share: Share, outcome: &Mutex<Outcome>) {
     let counts = counts(scene, task);
-    if tier == Tier::Quick {
-        let (changes, looks) = if task.is_slow { (9, 4) } else { (16, 6) };
+    let few = |changes, looks| {
         let some = [
             some(&points(&counts, CHANGES), changes),
             some(&points(&counts, LOOKS), looks),
         ];
-        for (call, n) in some.concat() {
-            kill_at(scene, task, call, n, outcome);
-        }
-        return;
-    }
-    for call in CHANGES.iter().chain(LOOKS) {
-        let count = counts.get(*call).copied().unwrap_or(0);
-        // The threads do not share their work in the same way each time.
-        for n in (1..).filter(|n| share.takes(*n as usize)) {
-            if kill_at(scene, task, call, n, outcome) == 0 && n > count {
-                break;
-            }
+        some.concat()
+    };
+    let some = match tier {
+        Tier::Quick if task.is_slow => few(9, 4),
+        Tier::Quick => few(16, 6),
+        Tier::Full => some(&points(&counts, &[CHANGES, LOOKS].concat()), 360),
+    };
+    for (n, (call, count)) in some.into_iter().enumerate() {
+        if share.takes(n) {
+            kill_at(scene, task, call, count, outcome);
         }
     }
 }
 
-/// Returns how many processes were killed.
-fn kill_at(scene: &Scene, task: &Task, call: &str, n: u32, all: &Mutex<Outcome>) -> u64 {
+fn kill_at(scene: &Scene, task: &Task, call: &str, n: u32, all: &Mutex<Outcome>) {
     scene.restore(task);
     let words = format!("-e trace={call} -e inject={call}:signal=KILL:when={n}");
     let (ran, trace) = traced(scene, task, &words);
@@ -95,7 +91,6 @@ fn kill_at(scene: &Scene, task: &Task, call: &str, n: u32, all: &Mutex<Outcome>)
         eprintln!("{text}");
         all.violations.push(text);
     }
-    outcome.kills
 }
 
 fn check(scene: &Scene, task: &Task, succeeded: bool, outcome: &mut Outcome) {
