@@ -1,13 +1,16 @@
 //! P7: prune takes what nobody needs, and nothing else, whoever reads and writes meanwhile.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use lob_store::disk::OsDisk;
+use lob_store::disk::{OsDisk, SimDisk};
+use lob_store::fsck::{Depth, Remedy};
 use lob_store::{Error, Fate, LobId, Prune, Store, Swept, Writer};
 
 use super::{noise, open, read};
+use crate::format::damage::{ROOT, examine};
 
 /// Everything that is there already is old.
 fn begin(store: &Store) -> Prune<'_> {
@@ -63,6 +66,52 @@ fn assert_held(store: &Store, contents: &[Vec<u8>], held: impl Fn(usize) -> bool
             (Err(error), _) => panic!("content {n}: {error}"),
         }
     }
+}
+
+/// At each change that a prune makes the disk says no: the next one leaves nothing that nobody takes.
+#[test]
+fn p6_a_prune_that_failed_anywhere_is_made_good_by_the_next() {
+    let contents: Vec<_> = (0..4).map(|n| noise(n, 500)).collect();
+    let kept = ids([&contents[0], &contents[3]]);
+    let begun = SimDisk::new();
+    let open = |disk: &SimDisk| Store::open_or_create(Arc::new(disk.clone()), Path::new(ROOT));
+    for pair in contents.chunks(2) {
+        let store = open(&begun).unwrap();
+        let mut writer = store.writer().unwrap();
+        for content in pair {
+            add(&mut writer, content);
+        }
+        writer.finish().unwrap();
+    }
+    let mut failed = 0;
+    for at in 0.. {
+        let disk = begun.killed(begun.changes());
+        disk.fail_at(at, ErrorKind::QuotaExceeded);
+        let store = open(&disk).unwrap();
+        let attempt = || {
+            let young = SystemTime::now() + Duration::from_secs(1000);
+            let mut prune = store.prune(young)?.expect("nobody else prunes");
+            for id in &kept {
+                assert!(prune.keep(id)?);
+            }
+            prune.plan()?.run(&())
+        };
+        let done = attempt();
+        if disk.injected() == 0 {
+            break;
+        }
+        failed += u64::from(done.is_err());
+        let store = open(&disk).unwrap();
+        prune(&store, &kept);
+        assert_held(&store, &contents, |n| n == 0 || n == 3);
+        let left = examine(&disk, Depth::Deep).unwrap();
+        let left: Vec<_> = left
+            .iter()
+            .filter(|finding| finding.remedy != Remedy::Prune)
+            .collect();
+        assert!(left.is_empty(), "after change {at} failed: {left:?}");
+    }
+    assert!(failed > 5, "only {failed} failed");
 }
 
 #[test]

@@ -164,14 +164,19 @@ impl Writer<'_> {
         }
         let (packs, dir) = (self.store.packs(), self.store.root().join("packs"));
         for Sealed {
-            id, pack, table, ..
+            id,
+            len,
+            pack,
+            table,
+            ..
         } in &sealed
         {
+            // When this fails it may have left the stage all the same.
+            self.moved.push((*id, *len));
             let (pack_to, table_to) = (packs.path(id), packs.table_path(id));
             let moves = [(pack.as_path(), pack_to.as_path()), (table, &table_to)];
             disk::publish_all(disk, &moves).map_err(Error::at(&dir))?;
         }
-        self.moved.extend(sealed.iter().map(|s| (s.id, s.len)));
         Ok(())
     }
 }
