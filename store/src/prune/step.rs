@@ -114,6 +114,8 @@ fn move_out(
     progress: &dyn Progress,
 ) -> Result<()> {
     move_chunks(marks, p, moved, writer, progress)?;
+    // Damage in the next pack would take with it what is on its way, which counts as moved.
+    writer.settle_moved()?;
     move_lobs(marks, p, moved, writer)
 }
 
@@ -233,4 +235,74 @@ pub(crate) fn move_lobs(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::chunk::tests::noise;
+    use crate::disk::OsDisk;
+    use crate::id::{ChunkId, LobId};
+    use crate::manifest::{Manifest, Parts};
+    use crate::store::Store;
+
+    fn frame(content: &[u8]) -> Frame {
+        Frame::plain(vec![(ChunkId::of(content), content.len() as u32)], content)
+    }
+
+    fn lob(chunks: &[&[u8]]) -> Manifest {
+        let content = chunks.concat();
+        let list = chunks.iter();
+        let list = list.map(|chunk| (ChunkId::of(chunk), chunk.len() as u32));
+        Manifest {
+            id: LobId::of(&content),
+            size: content.len() as u64,
+            parts: Parts::Chunks(list.collect()),
+        }
+    }
+
+    /// A pack of these chunks and lobs.
+    fn add(store: &Store, chunks: &[&[u8]], lobs: &[&Manifest]) {
+        let mut writer = store.writer().unwrap();
+        for chunk in chunks {
+            writer.add_frame(frame(chunk)).unwrap();
+        }
+        for lob in lobs {
+            writer.add_own_manifest(lob).unwrap();
+        }
+        writer.finish().unwrap();
+    }
+
+    /// What is on its way when a damaged frame is met is not lost with that.
+    #[test]
+    fn p2_damage_in_one_pack_takes_nothing_of_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("s");
+        let store = Store::create(Arc::new(OsDisk), &root).unwrap();
+        let [bad, good, last, junk, more, rest] =
+            [1, 2, 3, 4, 5, 6].map(|seed| noise(seed, 100_000));
+        let (hurt, whole) = (lob(&[&bad, b"end"]), lob(&[&good, &last]));
+        add(&store, &[&bad, b"end", &junk], &[&hurt]);
+        let first = store.view().packs().next().unwrap();
+        add(&store, &[&good, &more], &[]);
+        add(&store, &[&last, &rest], &[&whole]);
+        let path = store.packs().path(&first);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[50_000] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        let store = Store::open(Arc::new(OsDisk), &root).unwrap();
+        let young = SystemTime::now() + Duration::from_secs(1000);
+        let mut prune = store.prune(young).unwrap().unwrap();
+        assert!(prune.keep(&hurt.id).unwrap() && prune.keep(&whole.id).unwrap());
+        let swept = prune.plan().unwrap().run(&()).unwrap();
+        assert_eq!(swept.unreadable, 1);
+        let store = Store::open(Arc::new(OsDisk), &root).unwrap();
+        let mut out = Vec::new();
+        store.write_to(&whole.id, &mut out, &()).unwrap();
+        assert!(out == [good, last].concat());
+        assert_eq!(std::fs::read(&path).unwrap(), bytes, "for a repair");
+    }
 }

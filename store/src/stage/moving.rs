@@ -19,6 +19,12 @@ impl Writer<'_> {
         self.move_frame(frame)
     }
 
+    /// Verifies and writes what was taken until now. What is wrong with it is told here, and is not lost
+    /// with what came before it or blamed on what comes after.
+    pub(crate) fn settle_moved(&mut self) -> Result<()> {
+        self.guarded(Writer::write_received)
+    }
+
     /// Names a lob that is in the store and whose chunks were added, for a pack that is to go.
     pub(crate) fn move_manifest(&mut self, manifest: &Manifest) -> Result<()> {
         self.moving = true;
