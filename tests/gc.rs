@@ -148,15 +148,20 @@ fn p7_what_is_referenced_after_all_comes_back_and_the_rest_goes_in_time() {
     assert!(run.contains("nothing to clean up"), "{run}");
 }
 
+/// Sets aside what a branch holds that comes back when that is done.
+fn set_late_aside(work: &Repo, origin: &Repo) {
+    branch(work, "late");
+    let late = work.git(&["rev-parse", "late"]);
+    forget(work, "late");
+    age(&inside(origin));
+    work.lob(&["gc", "--remote", "origin"]);
+    origin.git(&["update-ref", "refs/heads/late", late.trim_end()]);
+}
+
 #[test]
 fn p7_a_fetch_gets_what_is_set_aside() {
     let (world, origin, work) = world();
-    branch(&work, "late");
-    let late = work.git(&["rev-parse", "late"]);
-    forget(&work, "late");
-    age(&inside(&origin));
-    work.lob(&["gc", "--remote", "origin"]);
-    origin.git(&["update-ref", "refs/heads/late", late.trim_end()]);
+    set_late_aside(&work, &origin);
     let clone = world.clone_of(&origin, "clone");
     clone.git(&["checkout", "-q", "late"]);
     assert_eq!(clone.read("b.bin"), content("late"));
@@ -165,12 +170,7 @@ fn p7_a_fetch_gets_what_is_set_aside() {
 #[test]
 fn p7_a_repair_gets_what_is_set_aside() {
     let (world, origin, work) = world();
-    branch(&work, "late");
-    let late = work.git(&["rev-parse", "late"]);
-    forget(&work, "late");
-    age(&inside(&origin));
-    work.lob(&["gc", "--remote", "origin"]);
-    origin.git(&["update-ref", "refs/heads/late", late.trim_end()]);
+    set_late_aside(&work, &origin);
     let clone = world.clone_of(&origin, "clone");
     clone.git(&["branch", "-q", "mine", "origin/late"]);
     let packs = clone.path().join(".git/lob/packs");
@@ -186,12 +186,7 @@ fn p7_a_repair_gets_what_is_set_aside() {
 #[test]
 fn what_is_set_aside_is_not_lost() {
     let (world, origin, work) = world();
-    branch(&work, "late");
-    let late = work.git(&["rev-parse", "late"]);
-    forget(&work, "late");
-    age(&inside(&origin));
-    work.lob(&["gc", "--remote", "origin"]);
-    origin.git(&["update-ref", "refs/heads/late", late.trim_end()]);
+    set_late_aside(&work, &origin);
     work.git(&["fetch", "-q", "origin"]);
     let fsck = ["fsck", "--remote", "origin"];
     let found = work.lob(&fsck);

@@ -58,18 +58,26 @@ enum Old {
     Signature(Signature),
 }
 
+/// A regular file, and its length in bytes: it is read more than once, or its length is needed first.
+pub(super) fn regular(path: &Path) -> Result<(File, u64), Failure> {
+    let at = |error: std::io::Error| Failure::new(format_args!("{}: {error}", path.display()));
+    let file = File::open(path).map_err(at)?;
+    let about = file.metadata().map_err(at)?;
+    match about.is_file() {
+        true => Ok((file, about.len())),
+        false => Err(Failure::usage(format!(
+            "{} is no regular file: copy what it gives into one first",
+            path.display()
+        ))),
+    }
+}
+
 pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
     let old = Old::find(&args.base, args.no_signature)?;
-    let at = |error: std::io::Error| Failure::new(format_args!("{}: {error}", args.new.display()));
-    let mut new = File::open(&args.new).map_err(at)?;
-    let about = new.metadata().map_err(at)?;
-    if !about.is_file() {
-        let failure = format!("{} is no regular file", args.new.display());
-        return Err(Failure::usage(failure));
-    }
+    let (mut new, size) = regular(&args.new)?;
     let to_stdout = args.place.is_stdout();
     let mut out = args.place.begin()?;
-    let made = old.compare(&mut new, about.len(), &mut out, ui)?;
+    let made = old.compare(&mut new, size, &mut out, ui)?;
     out.publish()?;
     let done = Done {
         base: format!("blake3:{}", made.base),

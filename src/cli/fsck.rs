@@ -11,7 +11,7 @@ use lob_store::disk::OsDisk;
 use lob_store::fsck::{Depth, Fault, Finding, Gravity, Object, Remedy, examine};
 use lob_store::{LobId, Progress, Store};
 
-use super::transfer::local;
+use super::transfer::{local, named};
 use super::{Outcome, remedy};
 use crate::git::Repo;
 use crate::remote::Access;
@@ -84,9 +84,7 @@ impl Args {
 pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
     let (local, depth) = (local()?, args.depth()?);
     let repo = local.repo();
-    let remote = args.remote.as_deref();
-    let target = remote.map(|name| Target::named(repo, name, Access::Read));
-    let target = target.transpose()?;
+    let target = named(repo, args.remote.as_deref(), Access::Read)?;
     let wants = fsck::asked_here(repo)?;
     let mut report = Report::new(ui, fsck::paths(&wants));
     let bar = ui.bar("Examining", None, None);

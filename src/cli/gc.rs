@@ -6,7 +6,7 @@ use lob_store::{LobId, Store};
 
 use super::grace::Grace;
 use super::prune::{Report, Sum, run_plan, tell_swept, warn_of_damage};
-use super::transfer::{lobs, local};
+use super::transfer::{lobs, local, named};
 use super::{Outcome, store_of};
 use crate::git::Repo;
 use crate::remote::Access;
@@ -63,9 +63,7 @@ const FLOOR: Sum = Sum {
 pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
     let local = local()?;
     let repo = local.repo();
-    let named = args.remote.as_deref();
-    let target = named.map(|name| Target::named(repo, name, Access::Write));
-    let target = target.transpose()?;
+    let target = named(repo, args.remote.as_deref(), Access::Write)?;
     let Some(store) = open(repo, target.as_ref())? else {
         ui.say("nothing to clean up: there is no store here yet");
         return Ok(Exit::Done);

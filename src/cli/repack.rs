@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 use lob_store::{Effort, LobId, LobInfo, RepackCost, RepackPlan, Repacked, Turn};
 use serde::Serialize;
 
-use super::transfer::{count, local};
+use super::transfer::{count, local, named};
 use super::{Outcome, background, store_of};
 use crate::remote::Access;
-use crate::sync::Target;
 use crate::sync::bases::{History, histories};
 use crate::ui::bytes::{Size, duration};
 use crate::ui::{Exit, Explain, Failure, Ui, escape, json};
@@ -108,9 +107,7 @@ impl Budget {
 pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
     let local = local()?;
     let repo = local.repo();
-    let named = args.remote.as_deref();
-    let target = named.map(|name| Target::named(repo, name, Access::Write));
-    let target = target.transpose()?;
+    let target = named(repo, args.remote.as_deref(), Access::Write)?;
     if args.background {
         background::start(&args.words())?;
         ui.say("repacking in the background");

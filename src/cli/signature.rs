@@ -1,6 +1,5 @@
 //! `lob signature`: what somebody else needs to know of a file to make a difference for it.
 
-use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -8,9 +7,10 @@ use lob_store::delta::Signature;
 use serde::Serialize;
 
 use super::Outcome;
+use super::delta::regular;
 use super::output::Place;
 use crate::ui::bytes::Size;
-use crate::ui::{Exit, Failure, Ui};
+use crate::ui::{Exit, Ui};
 
 /// Write the hashes of a file's blocks, for which 'lob delta' elsewhere makes a difference
 ///
@@ -42,17 +42,11 @@ struct Done {
 }
 
 pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
-    let at = |error: std::io::Error| Failure::new(format_args!("{}: {error}", args.file.display()));
-    let mut file = File::open(&args.file).map_err(at)?;
-    let about = file.metadata().map_err(at)?;
-    if !about.is_file() {
-        let failure = format!("{} is no regular file", args.file.display());
-        return Err(Failure::usage(failure));
-    }
+    let (mut file, len) = regular(&args.file)?;
     let to_stdout = args.place.is_stdout();
     let mut out = args.place.begin()?;
-    let bar = ui.bar("Hashing", Some(about.len()), None);
-    let signature = Signature::of(&mut file, about.len(), &bar)?;
+    let bar = ui.bar("Hashing", Some(len), None);
+    let signature = Signature::of(&mut file, len, &bar)?;
     bar.finish();
     let bytes = signature.to_bytes();
     out.write_all(&bytes).map_err(lob_store::Error::Sink)?;

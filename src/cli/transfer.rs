@@ -5,9 +5,11 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::Outcome;
+use crate::git::Repo;
+use crate::remote::Access;
 use crate::sync::plan::{Direction, Missing, Plan};
 use crate::sync::wanted::Want;
-use crate::sync::{Job, Local, Pace, Report};
+use crate::sync::{Job, Local, Pace, Report, Target};
 use crate::ui::bytes::{Size, duration, rate};
 use crate::ui::{Exit, Failure, Ui, escape, json};
 
@@ -37,6 +39,16 @@ impl How {
 /// The repository here.
 pub(super) fn local() -> Result<Local, Failure> {
     Ok(Local::discover(Path::new("."))?)
+}
+
+/// The remote that was named, if one was.
+pub(super) fn named(
+    repo: &Repo,
+    name: Option<&str>,
+    access: Access,
+) -> Result<Option<Target>, Failure> {
+    let target = name.map(|name| Target::named(repo, name, access));
+    Ok(target.transpose()?)
 }
 
 /// Tells that another run has the turn.

@@ -22,6 +22,14 @@ fn versions(seed: u64, count: usize, len: usize) -> Vec<Vec<u8>> {
     all
 }
 
+/// Another file that began as this content.
+fn fork(content: &[u8]) -> Vec<u8> {
+    let mut fork = content.to_vec();
+    let other = fork.iter_mut().skip(777).step_by(25_000);
+    other.for_each(|byte| *byte ^= 0x55);
+    fork
+}
+
 fn ids(contents: &[Vec<u8>]) -> Vec<LobId> {
     contents.iter().map(|content| LobId::of(content)).collect()
 }
@@ -298,11 +306,7 @@ fn what_stands_on_an_old_version_goes_on_to_stand() {
     let contents = versions(1, 5, 900_000);
     let to = pushed(dir.path(), &contents);
     let from = open(&dir.path().join("from"));
-    let mut fork = contents[3].clone();
-    fork.iter_mut()
-        .skip(777)
-        .step_by(25_000)
-        .for_each(|byte| *byte ^= 0x55);
+    let fork = fork(&contents[3]);
     add(&from, &[&fork]);
     push(&from, &to, &fork, Some(&contents[3]));
     assert!(deepest(&to, &fork) > 0);
@@ -363,11 +367,7 @@ fn p2_what_is_published_in_the_last_moment_is_heeded() {
     let contents = versions(1, 4, 900_000);
     let to = pushed(dir.path(), &contents);
     let from = open(&dir.path().join("from"));
-    let mut fork = contents[3].clone();
-    fork.iter_mut()
-        .skip(777)
-        .step_by(25_000)
-        .for_each(|byte| *byte ^= 0x55);
+    let fork = fork(&contents[3]);
     add(&from, &[&fork]);
     let chain = [ids(&contents)];
     let mut plan = to.repack(&chain, Effort::Fast).unwrap().unwrap();

@@ -226,17 +226,17 @@ impl<'u, 's> Unit<'u, 's> {
             let here = version.packs.iter().any(|p| self.going.contains(p));
             let whole = version.packs.iter();
             let whole = { whole }.all(|p| self.going.contains(p) || marks.packs[*p].gone);
+            let done = |turned| Done {
+                lob: version.id,
+                turned,
+                whole,
+                here,
+            };
             if n == 0 {
                 shape.take(version.id, None);
                 if whole {
                     let turned = self.plan.turned(None, None);
-                    let lob = version.id;
-                    self.turned.push(Done {
-                        lob,
-                        turned,
-                        whole,
-                        here,
-                    });
+                    self.turned.push(done(turned));
                 }
             } else if let Some(turned) = version.settled {
                 self.carry(&version.id)?;
@@ -253,13 +253,7 @@ impl<'u, 's> Unit<'u, 's> {
                 }
                 self.plain(&version.id)?;
                 shape.take(version.id, turned.parent);
-                let lob = version.id;
-                self.turned.push(Done {
-                    lob,
-                    turned,
-                    whole,
-                    here,
-                });
+                self.turned.push(done(turned));
             } else if whole && !version.packs.is_empty() {
                 let turned = self.plan.placed.get(&version.id);
                 shape.take(version.id, turned.and_then(|turned| turned.parent));
