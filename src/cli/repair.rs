@@ -2,11 +2,12 @@
 
 mod report;
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use lob_store::disk::OsDisk;
-use lob_store::fsck::{Depth, Gravity, examine};
+use lob_store::fsck::{Depth, Finding, Gravity, examine};
 use lob_store::repair::{RepairPlan, Repaired, Step, plan};
 use lob_store::{LobId, PackId, Store};
 
@@ -81,12 +82,16 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
         report: Report::new(ui),
         ui,
     };
-    let found = job.examine()?;
+    let found = job.examine(repair::Losses::default())?;
     if args.dry_run {
         return job.show(&found);
     }
     job.carry_out(found)
 }
+
+/// How often a store is examined when each time something was set aside or could not be examined: what
+/// one failure of the disk hid the next examination finds, and a disk that goes on to fail is told of.
+const ROUNDS: u32 = 3;
 
 /// A repair of the local store.
 struct Repair<'a> {
@@ -104,15 +109,34 @@ struct Repair<'a> {
 struct Found {
     plan: RepairPlan,
     losses: repair::Losses,
+    is_open: bool,
+}
+
+impl Found {
+    /// What could not be examined.
+    fn unseen(&self) -> impl Iterator<Item = &Finding> {
+        let others = self.plan.others().iter();
+        others.filter(|finding| finding.gravity <= Gravity::Damage)
+    }
+
+    /// Whether this was all there is to find: the roots tell what packs there are only when they are
+    /// whole.
+    fn is_certain(&self) -> bool {
+        let mut steps = self.plan.steps();
+        let are_roots_whole = !steps.any(|s| matches!(s, Step::Roots | Step::Format));
+        self.is_open && are_roots_whole && self.unseen().next().is_none()
+    }
 }
 
 impl Repair<'_> {
-    /// Plans, and prints the plan.
-    fn examine(&mut self) -> Result<Found, Failure> {
+    /// Plans, and prints the plan: not again what is known to be lost.
+    fn examine(&mut self, mut known: repair::Losses) -> Result<Found, Failure> {
         let bar = self.ui.bar("Examining", None, None);
         let plan = plan(Arc::new(OsDisk), self.dir, Depth::Deep, None, &bar)?;
         bar.finish();
-        let lost: Vec<LobId> = plan.lost().copied().collect();
+        let before: HashSet<LobId> = known.list.iter().map(|one| one.want.id).collect();
+        let lost = plan.lost().filter(|id| !before.contains(id));
+        let lost: Vec<LobId> = lost.copied().collect();
         // One that does not open says nothing of what it holds.
         let store = Store::open(Arc::new(OsDisk), self.dir).ok();
         let wants = repair::wants(store.as_ref(), &lost, &self.asked)?;
@@ -123,22 +147,31 @@ impl Repair<'_> {
             }
             None => Traceless::default(),
         };
-        let losses = repair::locate(self.repo, wants, &traceless, &self.remotes)?;
+        let mut new = repair::locate(self.repo, wants, &traceless, &self.remotes)?;
         for step in plan.steps() {
             self.report.step(step)?;
         }
-        for loss in &losses.list {
+        new.list.retain(|loss| !before.contains(&loss.want.id));
+        for loss in &new.list {
             self.report.loss(loss, &self.remotes)?;
         }
-        Ok(Found { plan, losses })
+        known.list.append(&mut new.list);
+        known.trouble = new.trouble;
+        Ok(Found {
+            plan,
+            losses: known,
+            is_open: store.is_some(),
+        })
     }
 
     /// Ends a dry run.
     fn show(&self, found: &Found) -> Outcome {
         self.tell_trouble(&found.losses);
+        found.unseen().for_each(|finding| self.ui.warn(finding));
         self.report.planned();
-        let nowhere = |loss: &&repair::Loss| loss.source == repair::Source::Nowhere;
-        match found.losses.list.iter().any(|loss| nowhere(&loss)) {
+        let mut losses = found.losses.list.iter();
+        let is_lost = losses.any(|loss| loss.source == repair::Source::Nowhere);
+        match is_lost || found.unseen().next().is_some() {
             true => Ok(Exit::Incomplete),
             false => Ok(Exit::Done),
         }
@@ -154,21 +187,17 @@ impl Repair<'_> {
 
     fn carry_out(mut self, mut found: Found) -> Outcome {
         let mut repaired = self.mend(&found.plan)?;
-        if found
-            .plan
-            .steps()
-            .any(|s| matches!(s, Step::Roots | Step::Format))
-        {
-            // What packs there are is known for certain when the roots are whole.
-            let more = self.examine()?;
-            let again = self.mend(&more.plan)?;
-            repaired.failed.extend(again.failed);
+        let mut is_certain = found.is_certain() && repaired.aside.is_empty();
+        for _ in 1..ROUNDS {
+            if is_certain {
+                break;
+            }
+            found = self.examine(found.losses)?;
+            let again = self.mend(&found.plan)?;
+            is_certain = found.is_certain() && again.aside.is_empty();
             repaired.aside.extend(again.aside);
-            let known: Vec<LobId> = found.losses.list.iter().map(|one| one.want.id).collect();
-            let new = more.losses.list.into_iter();
-            let new = new.filter(|one| !known.contains(&one.want.id));
-            found.losses.list.extend(new);
-            found.plan = more.plan;
+            // What failed before and is still to be done was tried again.
+            repaired.failed = again.failed;
         }
         self.report.repaired(&repaired);
         let store = Store::open(Arc::new(OsDisk), self.dir)?;
@@ -177,7 +206,9 @@ impl Repair<'_> {
         if lost.is_empty() {
             store.forget(&missing)?;
         }
-        let rest = self.look_again()?;
+        let mut rest = self.look_again()?;
+        let unseen = found.unseen().map(ToString::to_string);
+        rest.extend(unseen.filter(|one| !rest.contains(one)).collect::<Vec<_>>());
         self.report.finish(found.losses.list.len(), &lost, &rest)
     }
 

@@ -34,6 +34,7 @@ use crate::progress::Progress;
 use crate::prune::{Swept, sweep};
 use crate::roots::{Cursor, Root};
 use crate::store::{DAMAGED, INDEX_LOCK, NEW_TABLE, PRUNE_LOCK, Store, find_id};
+use crate::view::is_absent;
 
 /// One thing that a repair does. They are done in this order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -163,8 +164,8 @@ impl RepairPlan {
     }
 
     /// Lobs that cannot be read from this store and must come from elsewhere, as far as the
-    /// examination looked; those too that packs held which were set aside before. What only packs held
-    /// of which no table is left is not among them.
+    /// examination looked; those too that packs held which were set aside before. What is not told by
+    /// any table or manifest that is left is not among them.
     pub fn lost(&self) -> impl Iterator<Item = &LobId> {
         self.lost.iter()
     }
@@ -174,7 +175,8 @@ impl RepairPlan {
         self.missing.iter()
     }
 
-    /// What was found and is not for a repair to mend.
+    /// What was found and is not for a repair to mend. Where that is damage, something could not be
+    /// examined: what is lost beyond it is not known.
     pub fn others(&self) -> &[Finding] {
         &self.others
     }
@@ -282,4 +284,13 @@ fn index_turn(store: &Store) -> Result<Lock> {
     let path = store.root().join(INDEX_LOCK);
     let lock = store.disk().lock(&path, false).map_err(Error::at(&path))?;
     lock.ok_or(Error::Busy)
+}
+
+/// `None` for what cannot be had for good. What a damaged pack says of later formats is damage too.
+fn had<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Err(Error::WrongContent { .. } | Error::NoLob(_) | Error::Later { .. }) => Ok(None),
+        Err(error) if is_absent(&error) => Ok(None),
+        read => read.map(Some),
+    }
 }

@@ -1,5 +1,7 @@
 //! A store is damaged in every way, and repaired: what is good stays, and what is lost is named.
 
+mod failing;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};

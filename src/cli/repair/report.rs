@@ -138,7 +138,7 @@ impl<'u> Report<'u> {
                 count(back as u64, "lob"),
             ),
         });
-        if aside > 0 && lost.is_empty() {
+        if aside > 0 && lost.is_empty() && rest.is_empty() {
             self.ui
                 .say("what was set aside in .git/lob/damaged is not needed any more");
         }

@@ -8,10 +8,10 @@ use crate::disk::{self, Disk, Map};
 use crate::error::{Error, Result};
 use crate::id::{LobId, PackId, StoreId};
 use crate::index;
-use crate::pack::{self, Table};
+use crate::pack::{self, Record, Table};
 use crate::store::{DAMAGED, Store};
 
-use super::index_turn;
+use super::{had, index_turn};
 
 /// Removes a run of the index. Readers do without: they follow the roots.
 pub(super) fn remove_run(store: &Store, (from, to): (u64, u64)) -> Result<()> {
@@ -81,24 +81,14 @@ pub(super) fn set_aside(store: &Store, id: &PackId) -> Result<Vec<PathBuf>> {
     Ok(moved)
 }
 
-/// Lobs that packs held which were set aside, as far as tables of these tell, and that the store in
+/// Lobs that packs held which were set aside, as far as these tell, and that the store in
 /// `root` does not hold any more: a repair that was killed did not come to bring them back.
 pub(super) fn once_held(disk: &Arc<dyn Disk>, root: &Path, id: StoreId) -> Result<BTreeSet<LobId>> {
     let dir = root.join(DAMAGED);
     let mut held = BTreeSet::new();
     let entries = disk::entries(disk.as_ref(), &dir).map_err(Error::at(&dir))?;
     for path in entries.iter().map(|entry| dir.join(&entry.name)) {
-        let bytes = match path.extension().is_some_and(|end| end == "idx") {
-            true => disk.map(&path).map_err(Error::at(&path)),
-            false => disk
-                .open(&path)
-                .map_err(Error::at(&path))
-                .and_then(|file| pack::read_table(file.as_ref(), &path).map(Map::from)),
-        };
-        // One that is damaged tells nothing.
-        if let Ok(table) = bytes.and_then(|bytes| Table::open(bytes, "a table")) {
-            held.extend((0..table.lob_count()).map(|n| table.lob(n).id));
-        }
+        held.extend(told_by(disk.as_ref(), &path)?);
     }
     if !held.is_empty() {
         let store = Store::examined(disk.clone(), root, id)?;
@@ -111,6 +101,35 @@ pub(super) fn once_held(disk: &Arc<dyn Disk>, root: &Path, id: StoreId) -> Resul
             .collect();
     }
     Ok(held)
+}
+
+/// The lobs that a file tells of which was set aside: a table, or a pack by its own, or by the manifests
+/// that are left where that cannot be read.
+fn told_by(disk: &dyn Disk, path: &Path) -> Result<Vec<LobId>> {
+    let all = |table: Table| (0..table.lob_count()).map(|n| table.lob(n).id).collect();
+    if path.extension().is_some_and(|end| end == "idx") {
+        let map = had(disk.map(path).map_err(Error::at(path)))?;
+        let table = map
+            .map(|map| had(Table::open(map, "a table")))
+            .transpose()?;
+        return Ok(table.flatten().map(all).unwrap_or_default());
+    }
+    let Some(file) = had(disk.open(path).map_err(Error::at(path)))? else {
+        return Ok(Vec::new());
+    };
+    let table = pack::read_table(file.as_ref(), path).map(Map::from);
+    if let Some(table) = had(table.and_then(|map| Table::open(map, "a table")))? {
+        return Ok(all(table));
+    }
+    let mut lobs = Vec::new();
+    let found = pack::rescue(file.as_ref(), path, &mut |record| {
+        if let Record::Manifest(manifest) = record {
+            lobs.push(manifest.id);
+        }
+        Ok(())
+    });
+    had(found)?;
+    Ok(lobs)
 }
 
 /// A name that nothing has yet: what was set aside before stays.

@@ -17,9 +17,10 @@ use crate::reach::{Reach, part};
 use crate::roots::Root;
 use crate::stage::Writer;
 use crate::store::Store;
-use crate::view::{Place, is_absent};
+use crate::view::Place;
 
 use super::file::set_aside;
+use super::had;
 
 /// Moves what is good of a pack to new ones, and drops it. Returns what was set aside.
 pub(super) fn rewrite(store: &Store, id: &PackId, progress: &dyn Progress) -> Result<Vec<PathBuf>> {
@@ -74,15 +75,6 @@ struct Rescue<'s> {
     /// Whether nothing was found until now that could not be moved.
     whole: bool,
     progress: &'s dyn Progress,
-}
-
-/// `None` for what cannot be had for good. What a damaged pack says of later formats is damage too.
-fn had<T>(read: Result<T>) -> Result<Option<T>> {
-    match read {
-        Err(Error::WrongContent { .. } | Error::NoLob(_) | Error::Later { .. }) => Ok(None),
-        Err(error) if is_absent(&error) => Ok(None),
-        read => read.map(Some),
-    }
 }
 
 impl Rescue<'_> {
