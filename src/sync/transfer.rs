@@ -325,12 +325,15 @@ impl Transfer<'_> {
         lanes: &mut Lanes,
     ) -> Result<u64> {
         let ids: Vec<ChunkId> = chunks.iter().map(|(id, _)| *id).collect();
+        // A frame may have more in it than is asked for.
+        let asked: HashSet<ChunkId> = ids.iter().copied().collect();
         let mut bytes = 0;
         let send = |take: &mut dyn FnMut(Frame) -> Result<()>| {
             self.from.each_frame(&ids, relied, &mut |frame| {
                 self.check_cancelled()?;
                 let len = frame.record_len();
-                let raw = sum(&frame.chunks);
+                let of = frame.chunks.iter().filter(|(id, _)| asked.contains(id));
+                let raw = of.map(|(_, len)| u64::from(*len)).sum();
                 self.pace.take(len);
                 take(frame)?;
                 bytes += len;

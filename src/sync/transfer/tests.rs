@@ -146,6 +146,31 @@ fn p7_what_a_copy_counts_on_may_be_pruned_meanwhile() {
     }
 }
 
+/// Small lobs are compressed together, and a frame is sent as it is stored.
+#[test]
+fn what_comes_along_in_a_frame_does_not_count() {
+    let dirs = tempfile::tempdir().unwrap();
+    let (from, to) = (dirs.path().join("from"), dirs.path().join("to"));
+    let (from, to) = (open(&from), open(&to));
+    let mut writer = from.writer().unwrap();
+    let mut add = |content: &[u8]| writer.add(&mut &*content, &()).unwrap().id;
+    let (wanted, other) = (add(&content(1, 3000)), add(&content(2, 2000)));
+    writer.finish().unwrap();
+    let progress = Counter::default();
+    let copy = Transfer {
+        from: &from,
+        to: &to,
+        origin: Origin::Own,
+        bases: &HashMap::new(),
+        pace: &Pace::unlimited(),
+        progress: &progress,
+    };
+    copy.run(&[wanted]).unwrap();
+    let came = |id| to.manifest(&id).unwrap().is_some();
+    assert!(came(wanted) && !came(other));
+    assert_eq!(progress.bytes.into_inner(), 3000);
+}
+
 #[test]
 fn only_chunks_that_the_receiver_lacks_move() {
     let (from, to) = (Memory::default(), Memory::default());
