@@ -13,6 +13,8 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use lob_store::disk::share_file;
+
 use self::file::Image;
 use super::{Oid, Pointer, Repo};
 
@@ -87,11 +89,15 @@ impl Seen {
         if self.learnt.is_empty() || !self.dir.is_dir() {
             return Ok(());
         }
-        let lock = File::options()
+        let lock_path = self.dir.join("seen.lock");
+        let mut options = File::options();
+        let lock = options
             .create(true)
             .truncate(false)
             .write(true)
-            .open(self.dir.join("seen.lock"))?;
+            .open(&lock_path)?;
+        // Where it fails it is another one's, who did.
+        let _ = share_file(&lock_path, &lock);
         // A file system without locks is no reason to forget: a torn file would be noticed.
         if let Err(TryLockError::WouldBlock) = lock.try_lock() {
             return Ok(());

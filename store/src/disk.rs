@@ -4,6 +4,7 @@
 //! loses power, returns errors and runs out of space on purpose. Nothing else in the engine opens,
 //! renames or removes a file, and a name becomes visible only through [`publish`].
 
+mod group;
 mod lock;
 mod map;
 mod os;
@@ -17,6 +18,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+pub use group::share_file;
 pub use lock::Lock;
 pub use map::Map;
 pub use os::OsDisk;

@@ -130,3 +130,48 @@ fn a_store_can_be_named_by_its_path() {
     let said = work.try_lob(&["push", "nowhere"]).fails(1);
     assert!(said.contains("there is no remote \"nowhere\""), "{said}");
 }
+
+/// Whoever pushes first must not keep the others out, whatever the umask.
+#[cfg(unix)]
+#[test]
+fn a_remote_of_a_group_is_for_all_of_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_world, origin, work) = pair();
+    fs::remove_dir_all(origin.path()).unwrap();
+    work.git(&[
+        "init",
+        "-q",
+        "--bare",
+        "--shared",
+        origin.path().to_str().unwrap(),
+    ]);
+    for content in ["one", "another"] {
+        keep(&work, "a.bin", content.as_bytes());
+        work.commit(content);
+        let mut shell = work.command("sh");
+        run(
+            shell.args([
+                "-c",
+                "umask 077 && git push -q origin main && lob gc --remote origin",
+            ]),
+            b"",
+        )
+        .ok();
+    }
+    let mut dirs = vec![origin.path().join("lob")];
+    let mut files = 0;
+    while let Some(dir) = dirs.pop() {
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&dir) & 0o2777, 0o2770, "{}", dir.display());
+        for entry in fs::read_dir(&dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path);
+                continue;
+            }
+            assert_eq!(mode(&path) & 0o777, 0o660, "{}", path.display());
+            files += 1;
+        }
+    }
+    assert!(files > 5, "{files}");
+}

@@ -11,6 +11,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use lob_store::LobId;
+use lob_store::disk::share_file;
 
 use super::Blob;
 use super::table::Table;
@@ -199,8 +200,10 @@ struct Sealed {
 
 impl Sealed {
     fn create(path: &Path) -> io::Result<Sealed> {
+        let file = File::create(path)?;
+        share_file(path, &file)?;
         Ok(Sealed {
-            file: BufWriter::with_capacity(1 << 16, File::create(path)?),
+            file: BufWriter::with_capacity(1 << 16, file),
             hash: blake3::Hasher::new(),
         })
     }

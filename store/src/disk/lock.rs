@@ -5,6 +5,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
 
+use super::group;
+
 /// A held lock. Dropping it releases it.
 pub struct Lock {
     _held: Box<dyn Send + Sync>,
@@ -45,6 +47,11 @@ pub(super) fn lock_file(path: &Path, wait: bool) -> io::Result<Option<Lock>> {
         .create(true)
         .truncate(false)
         .open(path)?;
+    match group::share_file(path, &file) {
+        // Who has made it was another member of the group, or is none any longer.
+        Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
+        _ => {}
+    }
     loop {
         let result = match wait {
             true => file.lock(),

@@ -5,10 +5,10 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{Disk, DiskFile, Entry, Lock, Map, lock, named};
+use super::{Disk, DiskFile, Entry, Lock, Map, group, lock, named};
 
-/// The file system of the machine. Modes are the usual ones less the umask, so that a store can be
-/// shared by those who share its directory.
+/// The file system of the machine. Modes are the usual ones less the umask, and in the directory of a
+/// group all is the group's too, so that a store can be shared by those who share its directory.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OsDisk;
 
@@ -18,10 +18,14 @@ impl Disk for OsDisk {
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        OsFile::open(
-            path,
-            OpenOptions::new().read(true).append(true).create_new(true),
-        )
+        let mut options = OpenOptions::new();
+        let _ = options.read(true).append(true).create_new(true);
+        let file = options.open(path).map_err(named(path))?;
+        group::share_file(path, &file).map_err(named(path))?;
+        Ok(Box::new(OsFile {
+            file,
+            path: path.to_path_buf(),
+        }))
     }
 
     fn reopen(&self, path: &Path, len: u64) -> io::Result<Box<dyn DiskFile>> {
@@ -51,6 +55,7 @@ impl Disk for OsDisk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         match fs::create_dir(path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            Ok(()) => group::share_dir(path).map_err(named(path)),
             result => result.map_err(named(path)),
         }
     }
