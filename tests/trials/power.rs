@@ -85,8 +85,20 @@ const SPARE: &[(&str, &str)] = &[
         "he dropped nothing yet: the sync is there for the format of a store",
     ),
     (
+        "directory state: repacked comes",
+        "where the list of what was repacked is lost, all of it is tried once more",
+    ),
+    (
+        "directory state: repacked comes, of one who was killed",
+        "likewise: that sync too is there for the format",
+    ),
+    (
         "file state/aside.new",
         "where the list cannot be read, everything that was dropped counts as set aside",
+    ),
+    (
+        "file state/repacked.new",
+        "where this list cannot be read, all is tried once more as well",
     ),
 ];
 

@@ -3,6 +3,7 @@
 mod aside;
 mod broken;
 mod deltas;
+mod repack;
 mod transfers;
 
 use std::path::Path;
@@ -33,6 +34,9 @@ const HEAVY: &[&str] = &[
     "prune",
     "prune in steps",
     "prune under a writer",
+    "repack",
+    "repack plain versions",
+    "repack under a writer",
 ];
 
 /// All of them.
@@ -59,6 +63,13 @@ pub fn all() -> Vec<Work> {
     more("prune under an index", merged, prune_and_merge);
     more("mend roots", lacks_a_root, add_one);
     more("set aside", aside::four_packs, aside::set_aside);
+    more("repack", repack::pushed, repack::in_units);
+    more("repack plain versions", repack::plain, repack::at_once);
+    more(
+        "repack under a writer",
+        repack::pushed,
+        repack::under_a_writer,
+    );
     more("repair", broken::damaged, broken::repair);
     more("repair tables", broken::lacks_tables, broken::repair_tables);
     works

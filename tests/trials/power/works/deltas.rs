@@ -1,13 +1,10 @@
 //! Versions of a content, each stored as the difference from the one before.
 
-use std::path::Path;
-use std::sync::Arc;
-
 use lob::sync::Direction;
 use lob_store::disk::SimDisk;
-use lob_store::{LobId, Result, Store};
+use lob_store::{LobId, Result};
 
-use super::transfers::{Freight, between, carry, fill};
+use super::transfers::{Freight, between, carry, elsewhere, fill};
 use crate::store::deltas;
 use crate::store::runs::prune_all_but;
 use crate::store::witness::{REMOTE, ROOT, Witness};
@@ -81,18 +78,12 @@ fn carry_all(disk: &SimDisk, witness: &mut Witness, direction: Direction) -> Res
 /// All of them come to a place from a store on another disk.
 fn receive(disk: &SimDisk, witness: &mut Witness, place: &'static str) -> Result<()> {
     let store = witness.open_at(disk, place)?;
-    let elsewhere = Store::create(Arc::new(SimDisk::new()), Path::new(ROOT))?;
-    let mut writer = elsewhere.writer()?;
-    for content in versions() {
-        writer.add(&mut content.as_slice(), &())?;
-    }
-    writer.finish()?;
     let contents = versions();
     let freight = Freight {
         contents: &contents,
         are_versions: true,
     };
-    between(&elsewhere, &store, Direction::Push, &freight)?;
+    between(&elsewhere(&contents)?, &store, Direction::Push, &freight)?;
     for content in &contents {
         witness.arrived(disk, place, content);
     }

@@ -1,6 +1,8 @@
 //! What goes from store to store.
 
 use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
 
 use lob::sync::plan::Asking;
 use lob::sync::wanted::{Reason, Want};
@@ -56,6 +58,17 @@ pub fn fill(
         witness.arrived(disk, place, content);
     }
     Ok(())
+}
+
+/// A store of these contents on another disk, which no crash takes.
+pub fn elsewhere(contents: &[Vec<u8>]) -> Result<Store> {
+    let store = Store::create(Arc::new(SimDisk::new()), Path::new(ROOT))?;
+    let mut writer = store.writer()?;
+    for content in contents {
+        let _ = writer.add(&mut content.as_slice(), &())?;
+    }
+    writer.finish()?;
+    Ok(store)
 }
 
 pub fn push(disk: &SimDisk, witness: &mut Witness) -> Result<()> {
