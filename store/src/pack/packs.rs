@@ -99,10 +99,14 @@ impl Packs {
                 disk.remove(temporary).map_err(Error::at(temporary))?;
             }
             let file = disk.create(temporary).map_err(Error::at(temporary))?;
-            file.append(&bytes)
+            let done = { file.append(&bytes) }
                 .and_then(|()| file.sync())
-                .and_then(|()| disk.rename(temporary, &path))
-                .map_err(Error::at(&path))?;
+                .and_then(|()| disk.rename(temporary, &path));
+            if let Err(error) = done {
+                // Nobody else may come to look for it, and there may be no room.
+                let _ = disk.remove(temporary);
+                return Err(Error::at(&path)(error));
+            }
         }
         Ok(())
     }

@@ -98,6 +98,27 @@ mod tests {
     }
 
     #[test]
+    fn p8_tables_that_find_no_room_leave_nothing() {
+        let disk = SimDisk::new();
+        let store = Store::create(Arc::new(disk.clone()), Path::new("/store")).unwrap();
+        add(&store, &[noise(1, 100_000)]);
+        let packs = store.packs().on_disk().unwrap();
+        let (table, new) = (
+            store.packs().table_path(&packs[0].0),
+            store.root().join(NEW_TABLE),
+        );
+        disk.remove(&table).unwrap();
+        disk.set_capacity(Some(0));
+        assert!(store.packs().complete(&packs, &new).is_err());
+        assert_eq!(disk.len(&new).unwrap(), None);
+        assert!(store.write_table(&packs[0].0, &new).is_err());
+        assert_eq!(disk.len(&new).unwrap(), None);
+        disk.set_capacity(None);
+        store.packs().complete(&packs, &new).unwrap();
+        assert!(disk.len(&table).unwrap().is_some());
+    }
+
+    #[test]
     fn a_prune_needs_no_room_and_gives_some() {
         let disk = SimDisk::new();
         let store = Store::create(Arc::new(disk.clone()), Path::new("/store")).unwrap();

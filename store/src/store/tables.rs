@@ -20,8 +20,14 @@ impl Store {
             disk.remove(new).map_err(Error::at(new))?;
         }
         let file = disk.create(new).map_err(Error::at(new))?;
-        file.append(&bytes).map_err(Error::at(new))?;
         let to = self.packs().table_path(id);
-        disk::publish(disk, file.as_ref(), new, &to).map_err(Error::at(&to))
+        let done = file.append(&bytes).map_err(Error::at(new));
+        let done = done
+            .and_then(|()| disk::publish(disk, file.as_ref(), new, &to).map_err(Error::at(&to)));
+        if done.is_err() {
+            // Nobody else may come to look for it, and there may be no room.
+            let _ = disk.remove(new);
+        }
+        done
     }
 }
