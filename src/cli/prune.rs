@@ -421,7 +421,7 @@ pub(super) fn tell_swept(report: &Report, swept: &Swept, verb: &str, ui: &Ui) ->
     }
     if swept.unreadable > 0 {
         ui.warn(format_args!(
-            "packs that stay as they are, since something in them is needed and cannot be read: {}",
+            "packs that stay as they are, since something in them cannot be read: {}",
             swept.unreadable
         ));
         ui.hint("see what is damaged: lob fsck --deep");

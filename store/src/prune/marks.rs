@@ -94,7 +94,7 @@ pub(crate) struct Marks<'s> {
     recent: RefCell<Recent>,
     /// Lobs that are kept and cannot be followed, each with the reason.
     pub(crate) damaged: Vec<(LobId, String)>,
-    /// Packs that stay because something in them that is needed cannot be read.
+    /// Packs that stay because something in them cannot be read.
     pub(crate) unreadable: u64,
 }
 
@@ -111,7 +111,16 @@ impl<'s> Marks<'s> {
             unreadable: 0,
         };
         marks.take_in(&|modified| modified >= young)?;
+        marks.unreadable = marks.unopened();
         Ok(marks)
+    }
+
+    /// How many packs are there of which not even the table can be read.
+    fn unopened(&self) -> u64 {
+        let known = self.view.packs().chain(self.view.absent.iter().copied());
+        let unknown = known.filter(|id| !self.numbers.contains_key(id));
+        let is_there = |id: &PackId| !matches!(self.store.packs().is_there(id), Ok(false));
+        unknown.filter(is_there).count() as u64
     }
 
     /// Takes in packs that came since, which are young whatever the clock says, and finds out which

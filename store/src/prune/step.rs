@@ -239,12 +239,13 @@ pub(crate) fn move_lobs(
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::sync::Arc;
     use std::time::{Duration, SystemTime};
 
     use super::*;
     use crate::chunk::tests::noise;
-    use crate::disk::OsDisk;
+    use crate::disk::{OsDisk, SimDisk};
     use crate::id::{ChunkId, LobId};
     use crate::manifest::{Manifest, Parts};
     use crate::store::Store;
@@ -304,5 +305,27 @@ mod tests {
         store.write_to(&whole.id, &mut out, &()).unwrap();
         assert!(out == [good, last].concat());
         assert_eq!(std::fs::read(&path).unwrap(), bytes, "for a repair");
+    }
+
+    /// A pack that nobody can open holds who knows what: it stays, and that is told.
+    #[test]
+    fn a_pack_that_cannot_be_opened_is_told() {
+        let disk = SimDisk::new();
+        let open = || Store::open_or_create(Arc::new(disk.clone()), Path::new("/store")).unwrap();
+        let store = open();
+        for seed in [1, 2] {
+            add(&store, &[&noise(seed, 100_000)], &[]);
+        }
+        let hurt = store.view().packs().next().unwrap();
+        let paths = [store.packs().path(&hurt), store.packs().table_path(&hurt)];
+        disk.fail_opens(move |path| paths.iter().any(|hurt| hurt == path));
+        let young = SystemTime::now() + Duration::from_secs(1000);
+        let anew = open();
+        let prune = anew.prune(young).unwrap().unwrap();
+        let swept = prune.plan().unwrap().run(&()).unwrap();
+        assert_eq!(swept.unreadable, 1);
+        assert!(swept.bytes > 100_000, "of the other");
+        let left = store.packs().on_disk().unwrap();
+        assert!(left.len() == 1 && left[0].0 == hurt);
     }
 }

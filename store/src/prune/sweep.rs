@@ -20,7 +20,7 @@ pub struct Swept {
     pub waiting: u64,
     /// Bytes of files that are set aside.
     pub aside: u64,
-    /// Packs that stay because something in them that is needed cannot be read.
+    /// Packs that stay because something in them cannot be read.
     pub unreadable: u64,
 }
 
