@@ -132,7 +132,7 @@ impl Home {
     /// [`Error::Shared`] where a store was there before, [`Error::Foreign`] where it is another user's.
     pub fn is_missing(&self) -> Result<bool> {
         let is_missing = match self.is_shared {
-            false => !self.dir.exists(),
+            false => !{ self.dir.try_exists() }.map_err(lob_store::Error::at(&self.dir))?,
             true => OsDisk.list(&self.dir).map_or_else(
                 |error| error.kind() == std::io::ErrorKind::NotFound,
                 |entries| entries.is_empty(),
