@@ -108,10 +108,9 @@ impl Why {
     /// What the user can do about it.
     pub fn hint(&self) -> String {
         match self {
-            Why::Nowhere => {
-                "another clone or remote may have them: lob fetch REMOTE here, or lob push there"
-                    .into()
-            }
+            Why::Nowhere => "another clone or remote may have them: \
+                 lob sync --mode complete --pull REMOTE here, or lob push there"
+                .into(),
             Why::OtherSize { found } => wrong_size(*found),
             Why::Damaged { what, why } => {
                 let hint = lob_store::Error::damaged(what, why).hint();
