@@ -95,7 +95,16 @@ impl Trace {
         let mut again = Vec::new();
         for log in &self.logs {
             let mut failed = Vec::new();
-            for line in log.lines().filter(|line| line.contains("sync(")) {
+            for line in log.lines() {
+                if line.contains("O_EXCL") {
+                    let made = line
+                        .rsplit_once('<')
+                        .and_then(|(_, rest)| rest.strip_suffix('>'));
+                    failed.retain(|file| Some(*file) != made);
+                }
+                if !line.contains("sync(") {
+                    continue;
+                }
                 let file = line
                     .split_once('<')
                     .and_then(|(_, rest)| rest.split_once('>'));
