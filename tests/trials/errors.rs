@@ -7,10 +7,12 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use lob_store::fsck::{self, Finding, Object};
+
 use crate::support::Run;
 
 use super::inject::{Trace, counts, is_allowed, plainly, points, some, traced};
-use super::scene::{Scene, each_task};
+use super::scene::{Scene, each_task, is_bad};
 use super::task::Task;
 use super::{Tier, report};
 
@@ -183,7 +185,9 @@ fn check(
     });
     blame(scene.is_unlocked(task));
     blame(match is_full && !ran.success {
-        true => scene.is_sound_but_for_tables(task),
+        true => scene.findings(task, &|finding| {
+            is_bad(finding) && !is_missing_table(finding)
+        }),
         false => scene.is_sound(task),
     });
     // What a remote cannot read it does not hold, and a prune says that it therefore drops nothing.
@@ -212,6 +216,10 @@ fn check(
             .map(|fault| format!("after the retry: {fault}"));
         outcome.violations.extend(fault);
     }
+}
+
+fn is_missing_table(finding: &Finding) -> bool {
+    matches!(finding.object, Object::Table(_)) && finding.fault == fsck::Fault::Missing
 }
 
 /// Whether a command that met an error ended as commands do, and said what it was.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lob_store::disk::OsDisk;
-use lob_store::fsck::{Depth, Fault, Finding, Gravity, Object, Remedy, examine};
+use lob_store::fsck::{Depth, Finding, Gravity, Object, Remedy, examine};
 use lob_store::{LobId, Store};
 
 use crate::support::{Repo, World, noise, pointer, run};
@@ -216,14 +216,6 @@ impl Scene {
         }
     }
 
-    /// The same, where tables beside packs may be missing.
-    pub fn is_sound_but_for_tables(&self, task: &Task) -> Result<(), String> {
-        let is_table = |finding: &Finding| {
-            matches!(finding.object, Object::Table(_)) && finding.fault == Fault::Missing
-        };
-        self.findings(task, &|finding| is_bad(finding) && !is_table(finding))
-    }
-
     /// P1-P4, and P8: nothing is left behind that takes space for ever.
     pub fn is_sound_and_tidy(&self, task: &Task) -> Result<(), String> {
         let left = |finding: &Finding| {
@@ -245,7 +237,8 @@ impl Scene {
         Ok(())
     }
 
-    fn findings(&self, task: &Task, counts: &dyn Fn(&Finding) -> bool) -> Result<(), String> {
+    /// No examination finds in any store what `counts`.
+    pub fn findings(&self, task: &Task, counts: &dyn Fn(&Finding) -> bool) -> Result<(), String> {
         for name in task.uses() {
             let dir = self.store(name);
             // Where somebody began to make one there is nothing yet that could be damaged.
@@ -417,7 +410,8 @@ pub fn each_task(tier: Tier, work: &(dyn Fn(&Scene, &Task, Share) + Sync)) {
     });
 }
 
-fn is_bad(finding: &Finding) -> bool {
+/// Whether something is lost or damaged.
+pub fn is_bad(finding: &Finding) -> bool {
     finding.gravity <= Gravity::Damage
 }
 
