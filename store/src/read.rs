@@ -2,9 +2,11 @@
 
 mod bases;
 mod recent;
+mod spare;
 mod stored;
 mod window;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::ops::Range;
@@ -13,9 +15,9 @@ use std::sync::mpsc;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::frame::{Codec, Frame, decode, verify_chunk};
+use crate::frame::{Codec, Frame, decode_to, verify_chunk};
 use crate::id::{ChunkId, LobId, PackId};
-use crate::limits::{CHUNK_MAX, READ_WINDOW, WINDOW_ITEMS_MAX};
+use crate::limits::{CHUNK_MAX, FRAME_RAW_MAX, READ_WINDOW, WINDOW_ITEMS_MAX};
 use crate::manifest::{Manifest, Parts};
 use crate::pack::{self, ChunkEntry, FrameEntry};
 use crate::progress::Progress;
@@ -24,8 +26,9 @@ use crate::view::{Place, is_absent};
 
 pub(crate) use bases::{Bases, batches};
 pub(crate) use recent::Recent;
+pub(crate) use spare::Spare;
 pub use stored::Stored;
-use window::Window;
+use window::{Slot, Window};
 
 /// What the frame of a chunk stands on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -240,19 +243,31 @@ impl Store {
     /// Decodes a frame; its chunks are not verified yet. Those of its bases that are not among `bases`
     /// are read for it alone.
     fn decode_frame(&self, place: &Place<FrameEntry>, bases: &Bases) -> Result<Vec<u8>> {
+        let len = (place.entry.raw as usize).min(FRAME_RAW_MAX);
+        let mut raw = vec![0; len];
+        self.decode_frame_to(place, bases, &mut raw)?;
+        Ok(raw)
+    }
+
+    /// The same, to where the frame is to stand.
+    fn decode_frame_to(
+        &self,
+        place: &Place<FrameEntry>,
+        bases: &Bases,
+        raw: &mut [u8],
+    ) -> Result<()> {
         let file = self.packs().file(&place.pack)?;
         let path = self.packs().path(&place.pack);
+        let codec = place.entry.codec;
+        if codec == Codec::Raw && place.entry.stored as usize == raw.len() {
+            return pack::read_raw(file.as_ref(), &path, &place.entry, raw);
+        }
         let stored = pack::read_frame_payload(file.as_ref(), &path, &place.entry)?;
-        let (codec, raw_len) = (place.entry.codec, place.entry.raw as usize);
-        let raw = match codec {
-            Codec::Raw if stored.len() == raw_len => Ok(stored),
-            Codec::Raw | Codec::Zstd => decode(codec, &stored, raw_len, &[]),
-            Codec::ZstdPrefix => {
-                let prefix = self.prefix(&place.table.bases(&place.entry), bases)?;
-                decode(codec, &stored, raw_len, &prefix)
-            }
+        let prefix = match codec {
+            Codec::Raw | Codec::Zstd => Cow::default(),
+            Codec::ZstdPrefix => self.prefix(&place.table.bases(&place.entry), bases)?,
         };
-        self.in_pack(&place.pack, raw)
+        self.in_pack(&place.pack, decode_to(codec, &stored, raw, &prefix))
     }
 
     /// For each chunk what its frame stands on; `None` where the store does not hold it.
@@ -342,7 +357,12 @@ impl Store {
                 done => return done,
             }
         }
-        let raw = self.decode_group(group, bases)?.join();
+        let mut raw = vec![0; group.wanted()];
+        let mut slots = [Slot {
+            chunks: 0..group.chunks.len(),
+            bytes: &mut raw,
+        }];
+        self.decode_group(group, &mut slots, bases)?;
         Ok(Frame::plain(
             group.chunks.iter().map(|c| (c.id, c.len)).collect(),
             &raw,
@@ -368,7 +388,7 @@ impl Store {
 impl Group {
     /// Bytes of its chunks.
     fn wanted(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.len as usize).sum()
+        self.chunks.iter().map(|chunk| range_of(chunk).len()).sum()
     }
 
     /// The bases of its frame.
