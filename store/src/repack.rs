@@ -37,7 +37,7 @@ use crate::limits::REPACK_STEP;
 use crate::progress::Progress;
 use crate::prune::marks::Marks;
 use crate::prune::{step, sweep};
-use crate::store::{LobInfo, PRUNE_LOCK, Store};
+use crate::store::{LobInfo, PRUNE_LOCK, Store, sealed};
 use crate::view::is_absent;
 
 pub(crate) use placed::NEW;
@@ -179,6 +179,8 @@ impl RepackPlan<'_> {
         let mut done = Repacked::default();
         let units = std::mem::take(&mut self.units);
         let _ = sweep(store, None)?;
+        // What one left that was killed with nothing more to do than to write that down.
+        sealed::clear(store.disk().as_ref(), &store.root().join(NEW))?;
         for (n, unit) in units.iter().enumerate() {
             if !go_on(done.before) {
                 done.left = (units.len() - n) as u64;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::chunk::tests::noise;
-use crate::disk::{Disk, OsDisk};
+use crate::disk::{Disk, OsDisk, SimDisk};
 use crate::fsck::{self, Depth, Gravity};
 use crate::id::ChunkId;
 use crate::limits::{DELTA_DEPTH_MAX, REPACK_DEPTH};
@@ -334,6 +334,41 @@ fn only_one_is_at_it_and_no_prune_with_it() {
     assert_whole(to.root(), &contents);
 }
 
+/// Another run finds whatever a kill left of one, pack by pack, and no lock of it.
+#[test]
+fn p2_p5_p6_one_that_is_killed_at_any_point_is_done_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = SimDisk::new();
+    let on = |disk: &SimDisk| {
+        let disk = Arc::new(disk.clone());
+        Store::open_or_create(disk, Path::new("/lob")).unwrap()
+    };
+    let contents = versions(1, 4, 30_000);
+    let from = open(dir.path());
+    for (n, content) in contents.iter().enumerate().rev() {
+        add(&from, &[content]);
+        push(&from, &on(&disk), content, contents.get(n + 1));
+    }
+    let chain = [ids(&contents)];
+    let run = |store: &Store| {
+        let plan = store.repack_in_steps(&chain, Effort::Fast, 1).unwrap();
+        plan.expect("nobody else").run(&mut |_| true, &()).unwrap()
+    };
+    let begun = disk.changes();
+    assert_eq!(run(&on(&disk)).versions, 4);
+    assert!(disk.changes() > begun + 100, "that many kills");
+    for at in begun..=disk.changes() {
+        let killed = disk.killed(at);
+        let store = on(&killed);
+        assert!(contents.iter().all(|one| reads(&store, one)), "{at}");
+        let _ = run(&store);
+        let store = on(&killed);
+        assert!(contents.iter().all(|one| reads(&store, one)), "{at}");
+        assert_eq!(deepest(&store, &contents[0]), 0, "{at}");
+        assert!(is_done(&store, &chain, Effort::Fast), "{at}");
+    }
+}
+
 /// A push is under way while the packs that it relies on are exchanged.
 #[test]
 fn p2_a_push_that_goes_on_meanwhile_stays_whole() {
@@ -429,10 +464,8 @@ fn a_ledger_that_is_lost_or_garbage_costs_time_alone() {
         assert_whole(to.root(), &contents);
         assert_eq!(std::fs::read(&ledger).unwrap(), good);
     }
-    assert!(
-        OsDisk
-            .len(&to.root().join("state/repacked.new"))
-            .unwrap()
-            .is_none()
-    );
+    let left = to.root().join("state/repacked.new");
+    std::fs::write(&left, "what one was killed at").unwrap();
+    assert_eq!(repack(&to, &chain, Effort::Fast), Repacked::default());
+    assert!(OsDisk.len(&left).unwrap().is_none());
 }
