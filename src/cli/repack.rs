@@ -263,6 +263,7 @@ struct Summary {
     waiting: u64,
     left: u64,
     unreadable: u64,
+    passed: u64,
     seconds: f64,
 }
 
@@ -309,6 +310,15 @@ fn tell(done: &Repacked, time: Duration, ui: &Ui) -> Outcome {
             "packs that stay as they are, since something in them cannot be read: {}",
             done.unreadable
         ));
+    }
+    if done.passed > 0 {
+        ui.warn(format_args!(
+            "versions that take more than they might, since something could not be read: {}",
+            done.passed
+        ));
+    }
+    let all = done.unreadable + done.passed == 0;
+    if !all {
         ui.hint("lob repair brings back what another store or a work tree has");
     }
     ui.event(
@@ -321,12 +331,13 @@ fn tell(done: &Repacked, time: Duration, ui: &Ui) -> Outcome {
             waiting: done.waiting,
             left: done.left,
             unreadable: done.unreadable,
+            passed: done.passed,
             seconds: time.as_secs_f64(),
         },
     )?;
-    Ok(match done.unreadable {
-        0 => Exit::Done,
-        _ => Exit::Incomplete,
+    Ok(match all {
+        true => Exit::Done,
+        false => Exit::Incomplete,
     })
 }
 

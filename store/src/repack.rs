@@ -95,6 +95,9 @@ pub struct Repacked {
     pub left: u64,
     /// Packs that stay because something in them cannot be read.
     pub unreadable: u64,
+    /// Versions that are not as they are to be because something could not be read. The next repack
+    /// tries them again.
+    pub passed: u64,
 }
 
 /// A repack that is ready to be carried out: the only one of its store, and no prune goes on meanwhile.
@@ -176,7 +179,10 @@ impl RepackPlan<'_> {
         progress: &dyn Progress,
     ) -> Result<Repacked> {
         let store = self.plan.marks.store;
-        let mut done = Repacked::default();
+        let mut done = Repacked {
+            passed: self.plan.passed,
+            ..Repacked::default()
+        };
         let units = std::mem::take(&mut self.units);
         let _ = sweep(store, None)?;
         // What one left that was killed with nothing more to do than to write that down.
@@ -226,6 +232,7 @@ impl RepackPlan<'_> {
         let unit = Unit::fill(&self.plan, going, progress)?;
         let turned = unit.publish(&mut self.plan)?;
         done.versions += turned.versions;
+        done.passed += turned.passed;
         done.packs += going.len() as u64;
         done.before += going
             .iter()

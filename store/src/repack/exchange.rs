@@ -29,6 +29,7 @@ pub(super) struct Filled<'s> {
     pub(super) going: Vec<usize>,
     pub(super) written: HashMap<ChunkId, u8>,
     pub(super) turned: Vec<Done>,
+    pub(super) passed: u64,
 }
 
 /// What came of a unit.
@@ -37,6 +38,8 @@ pub(super) struct Published {
     pub(super) lobs: Vec<(LobId, Turned)>,
     /// How many were written anew to the end.
     pub(super) versions: u64,
+    /// How many could not be turned, because of something that cannot be read.
+    pub(super) passed: u64,
     /// Bytes of the new packs.
     pub(super) bytes: u64,
 }
@@ -65,6 +68,7 @@ impl Filled<'_> {
         Ok(Published {
             lobs: whole.into_iter().map(pair).collect(),
             versions,
+            passed: self.passed,
             bytes: plan.marks.packs[first..].iter().map(|pack| pack.len).sum(),
         })
     }

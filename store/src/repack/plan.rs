@@ -27,6 +27,8 @@ pub(super) struct Plan<'s> {
     /// What was decided of versions of which a part is still to be written anew.
     pub(super) begun: HashMap<LobId, Turned>,
     pub(super) deep: bool,
+    /// Versions that cannot be followed.
+    pub(super) passed: u64,
     /// For each pack the chunks of newest versions.
     heads: Vec<Bits>,
     /// For each pack the chunks that are to be turned: those of older versions that no newer one has.
@@ -55,6 +57,7 @@ impl<'s> Plan<'s> {
             begun: HashMap::new(),
             marks,
             deep,
+            passed: 0,
         };
         let mut known = HashSet::new();
         for chain in chains {
@@ -132,8 +135,9 @@ impl<'s> Plan<'s> {
         };
         let newest = &mut self.chains[chain][0];
         newest.settled = settled;
-        if good {
-            newest.packs = packs.into_iter().collect();
+        match good {
+            true => newest.packs = packs.into_iter().collect(),
+            false => self.passed += 1,
         }
         Ok(())
     }
@@ -168,7 +172,7 @@ impl<'s> Plan<'s> {
                         let _ = self.turn[p as usize].insert(n as usize);
                     }
                 }
-                None => {}
+                None => self.passed += 1,
             }
         }
         Ok(())

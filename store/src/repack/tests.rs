@@ -442,6 +442,33 @@ fn what_is_damaged_stays_and_is_told() {
     assert_eq!(std::fs::read(&path).unwrap(), bytes, "for a repair");
 }
 
+/// It is not written down that nothing helps: perhaps it can be read later.
+#[test]
+fn what_could_not_be_read_as_a_base_is_tried_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let contents = versions(1, 3, 900_000);
+    let store = open(dir.path());
+    contents.iter().rev().for_each(|one| add(&store, &[one]));
+    let newest = store.view().packs().last().unwrap();
+    let path = store.packs().path(&newest);
+    let good = std::fs::read(&path).unwrap();
+    std::fs::write(&path, good.iter().map(|byte| !byte).collect::<Vec<_>>()).unwrap();
+    let chain = [ids(&contents)];
+    let done = repack(&open(dir.path()), &chain, Effort::Fast);
+    assert!(done.passed > 0, "{done:?}");
+    std::fs::write(&path, good).unwrap();
+    let store = open(dir.path());
+    let done = repack(&store, &chain, Effort::Fast);
+    assert_eq!((done.passed, done.unreadable), (0, 0), "{done:?}");
+    let depths = [0, 1, 2].map(|n| deepest(&store, &contents[n]));
+    assert!(
+        depths[0] == 0 && depths[1] > 0 && depths[2] > 0,
+        "{depths:?}"
+    );
+    assert!(is_done(&store, &chain, Effort::Fast));
+    assert_whole(dir.path(), &contents);
+}
+
 fn reads(store: &Store, content: &[u8]) -> bool {
     let mut out = Vec::new();
     let read = store.write_to(&LobId::of(content), &mut out, &());

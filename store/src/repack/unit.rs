@@ -45,6 +45,10 @@ pub(super) struct Unit<'u, 's> {
     /// Whether the writer has refused something: then it is not all there.
     has_lost: Cell<bool>,
     turned: Vec<Done>,
+    /// Whether something could not be read that the version at hand was to be turned with.
+    has_passed: Cell<bool>,
+    /// Versions of which this holds.
+    passed: u64,
     progress: &'u dyn Progress,
 }
 
@@ -63,6 +67,8 @@ impl<'u, 's> Unit<'u, 's> {
             writer: RefCell::new(plan.marks.store.writer()?),
             has_lost: Cell::new(false),
             turned: Vec::new(),
+            has_passed: Cell::new(false),
+            passed: 0,
             progress,
         };
         let filled = unit.pin(going).and_then(|()| unit.write(going));
@@ -73,6 +79,7 @@ impl<'u, 's> Unit<'u, 's> {
                 going: going.to_vec(),
                 written: unit.written.into_inner(),
                 turned: unit.turned,
+                passed: unit.passed,
             }),
             Err(error) => {
                 // All of it is where it was as well, and takes up room.
@@ -208,7 +215,10 @@ impl<'u, 's> Unit<'u, 's> {
     /// What cannot be read for one purpose may be had for another, or stays where it is.
     pub(super) fn passing<T: Default>(&self, done: Result<T>) -> Result<T> {
         match done {
-            Err(error) if is_absent(&error) && !self.has_lost.get() => Ok(T::default()),
+            Err(error) if is_absent(&error) && !self.has_lost.get() => {
+                self.has_passed.set(true);
+                Ok(T::default())
+            }
             done => done,
         }
     }
@@ -244,6 +254,7 @@ impl<'u, 's> Unit<'u, 's> {
             } else if blocked {
                 self.carry(&version.id)?;
             } else if here {
+                self.has_passed.set(false);
                 let turned = match self.plan.begun.get(&version.id) {
                     Some(turned) => *turned,
                     None => self.choose(&version.id, &shape, &mut bases)?,
@@ -253,7 +264,11 @@ impl<'u, 's> Unit<'u, 's> {
                 }
                 self.plain(&version.id)?;
                 shape.take(version.id, turned.parent);
-                self.turned.push(done(turned));
+                // What is not written down is tried again.
+                match self.has_passed.get() {
+                    false => self.turned.push(done(turned)),
+                    true => self.passed += 1,
+                }
             } else if whole && !version.packs.is_empty() {
                 let turned = self.plan.placed.get(&version.id);
                 shape.take(version.id, turned.and_then(|turned| turned.parent));
@@ -276,6 +291,7 @@ impl<'u, 's> Unit<'u, 's> {
             let alone = choice::alone(store, sample.iter())?;
             let mut by = |base: LobId| -> Result<Option<(LobId, usize)>> {
                 let Some(version) = bases.get(store, &base, shape)? else {
+                    self.has_passed.set(true);
                     return Ok(None);
                 };
                 let cost = choice::cost(store, &manifest, version, &sample, &|id| self.kin(id))?;
@@ -300,6 +316,7 @@ impl<'u, 's> Unit<'u, 's> {
         let (Some(manifest), Some(version)) =
             (self.manifest(lob)?, bases.get(store, parent, shape)?)
         else {
+            self.has_passed.set(true);
             return Ok(());
         };
         let aim = Aim {
