@@ -24,6 +24,8 @@ mod prune;
 mod scene;
 #[cfg(target_os = "linux")]
 mod task;
+#[cfg(target_os = "linux")]
+mod version;
 
 use std::fmt::Write;
 use std::path::Path;

@@ -10,45 +10,11 @@ use lob_store::disk::OsDisk;
 use lob_store::fsck::{Depth, Finding, Gravity, Object, Remedy, examine};
 use lob_store::{LobId, Store};
 
-use crate::support::{Repo, World, noise, pointer, run};
+use crate::support::{Repo, World, pointer, run};
 
 use super::Tier;
 use super::task::{TASKS, Task};
-
-/// One state of all files that lob keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Version {
-    /// Committed so long ago that it can be pruned, and pushed.
-    Old,
-    /// Pushed after the clones were made.
-    Next,
-    /// Pushed to a branch of its own.
-    Side,
-    /// Committed, and not pushed.
-    New,
-    /// In the work tree alone.
-    Edited,
-    /// Pushed to a branch that was deleted everywhere.
-    Gone,
-}
-
-use Version::{Edited, Gone, New, Next, Old, Side};
-
-impl Version {
-    /// The files. Small ones, one of several chunks, and one that differs little from the version
-    /// before it.
-    pub fn files(self) -> [(&'static str, Vec<u8>); 4] {
-        let seed = 10 * (1 + self as u64);
-        let mut edited = noise(7, 300_000);
-        edited[150_000..150_500].copy_from_slice(&noise(seed, 500));
-        [
-            ("a.bin", noise(seed + 1, 1000)),
-            ("b.bin", noise(seed + 2, 90_000)),
-            ("c.bin", edited),
-            ("d/e.bin", noise(seed + 3, 40_000)),
-        ]
-    }
-}
+use super::version::Version::{self, Edited, Gone, New, Next, Old, Side};
 
 /// What the stores hold before a trial.
 const HELD: [(&str, &[Version]); 7] = [
@@ -137,7 +103,7 @@ impl Scene {
         for (path, _) in Edited.files() {
             date(&work.path().join(path), 30);
         }
-        self.expect_a_delta();
+        self.expect_differences();
         for (name, _) in HELD.iter().filter(|(name, _)| *name != "origin.git") {
             // Git trusts what it saw in an earlier second than that of its index.
             date(&self.repo(name).path().join(".git/index"), 60);
@@ -145,22 +111,13 @@ impl Scene {
     }
 
     /// What was pushed was in part the difference from the version before; and so are pushes and
-    /// fetches of trials.
-    fn expect_a_delta(&self) {
-        let store = Store::open(Arc::new(OsDisk), &self.store("origin.git")).unwrap();
-        let is_delta = |version: Version| {
-            let (path, content) = &version.files()[2];
-            let manifest = store.manifest(&LobId::of(content)).unwrap();
-            let ids: Vec<_> = manifest
-                .unwrap_or_else(|| panic!("{path} of {version:?}"))
-                .named_chunks()
-                .iter()
-                .map(|(id, _)| *id)
-                .collect();
-            let kin = store.kin(&ids).unwrap();
-            kin.iter().flatten().any(|kin| kin.depth > 0)
-        };
-        assert!(!is_delta(Old) && is_delta(Next) && is_delta(Side));
+    /// fetches of trials. What was added was not: a repack has something to do.
+    fn expect_differences(&self) {
+        let depth = |name, version: Version| version.depth(&self.opened(name));
+        let pushed = [Old, Next, Side].map(|version| depth("origin.git", version) > 0);
+        assert_eq!(pushed, [false, true, true]);
+        let added = [Old, Next, Side, New].map(|version| depth("work", version));
+        assert_eq!(added, [0; 4]);
     }
 
     /// Where the repositories are.
@@ -183,6 +140,11 @@ impl Scene {
         let bare = name.ends_with(".git");
         let dir = self.live().join(name);
         dir.join(if bare { "lob" } else { ".git/lob" })
+    }
+
+    /// Its store, which is there.
+    fn opened(&self, name: &str) -> Store {
+        Store::open(Arc::new(OsDisk), &self.store(name)).unwrap()
     }
 
     /// Where the repositories are kept as they were prepared.
@@ -301,9 +263,16 @@ impl Scene {
         self.holds_all(task, task.adds)?;
         for (name, version) in task.drops {
             let (path, content) = &version.files()[0];
-            let store = Store::open(Arc::new(OsDisk), &self.store(name)).unwrap();
+            let store = self.opened(name);
             if store.lob(&LobId::of(content)).unwrap().is_some() {
                 return Err(format!("{path} of {version:?} is still there"));
+            }
+        }
+        if task.is_repack {
+            let store = self.opened(task.repo);
+            let depths = [New, Next, Old].map(|version| version.depth(&store));
+            if depths[0] > 0 || depths[1..].iter().any(|depth| !(1..=2).contains(depth)) {
+                return Err(format!("versions stand on {depths:?} frames"));
             }
         }
         let repo = self.repo(task.repo);

@@ -1,6 +1,6 @@
 //! The commands that trials are made with, and what is to be true after each of them.
 
-use super::scene::Version::{self, Edited, Gone, New, Next, Old, Side};
+use super::version::Version::{self, Edited, Gone, New, Next, Old, Side};
 
 /// A command of git or of lob.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +29,8 @@ pub struct Task {
     pub is_slow: bool,
     /// Whether the store is damaged before it, and whole after it.
     pub is_hurt: bool,
+    /// Whether older versions are differences from newer ones after it, and the newest is none.
+    pub is_repack: bool,
     /// Files that are there after it, and may not be before.
     pub makes: &'static [&'static str],
 }
@@ -46,6 +48,7 @@ const PLAIN: Task = Task {
     is_once: false,
     is_slow: false,
     is_hurt: false,
+    is_repack: false,
     makes: &[],
 };
 
@@ -185,6 +188,13 @@ pub const TASKS: &[Task] = &[
         repo: "hurt",
         words: &["lob", "repair"],
         is_hurt: true,
+        ..PLAIN
+    },
+    Task {
+        name: "lob repack",
+        repo: "work",
+        words: &["lob", "repack"],
+        is_repack: true,
         ..PLAIN
     },
     Task {
