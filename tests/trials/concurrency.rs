@@ -1,5 +1,5 @@
-//! P2, P3, P5, P7: writers, readers and a prune that never ends, at once on one store; and real commands that
-//! are killed at random while they push to it.
+//! P2, P3, P5, P7: writers, readers, and a prune and a repack that never end, at once on one store; and real
+//! commands that are killed at random while they push to one, fetch from it and repack it.
 //!
 //! What was acknowledged and not released since reads back exactly, at any time and at the end.
 
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
 use lob_store::disk::OsDisk;
-use lob_store::{LobId, Store};
+use lob_store::{Effort, LobId, Store};
 
 use crate::support::{Repo, World, noise};
 
@@ -39,13 +39,14 @@ struct Counts {
     added: AtomicU64,
     read: AtomicU64,
     pruned: AtomicU64,
+    repacked: AtomicU64,
     lost: AtomicU64,
     stop: AtomicBool,
 }
 
 impl Counts {
     fn operations(&self) -> u64 {
-        let all = [&self.added, &self.read, &self.pruned];
+        let all = [&self.added, &self.read, &self.pruned, &self.repacked];
         all.iter().map(|count| count.load(Relaxed)).sum()
     }
 }
@@ -70,7 +71,7 @@ fn content(number: u64) -> Vec<u8> {
 }
 
 #[test]
-fn p2_p3_p5_p7_writers_readers_and_a_prune_lose_nothing() {
+fn p2_p3_p5_p7_writers_readers_a_prune_and_a_repack_lose_nothing() {
     let tier = Tier::asked();
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("lob");
@@ -91,13 +92,14 @@ fn p2_p3_p5_p7_writers_readers_and_a_prune_lose_nothing() {
                 std::process::abort();
             }
         });
-        let workers: Vec<_> = (0..7)
+        let workers: Vec<_> = (0..8)
             .map(|worker| {
                 let (root, wanted, counts) = (&root, &wanted, &counts);
                 scope.spawn(move || match worker {
                     0..4 => write(root, wanted, counts, Chance(worker + 1)),
                     4..6 => read(root, wanted, counts, Chance(worker + 1)),
-                    _ => prune(root, wanted, counts),
+                    6 => prune(root, wanted, counts),
+                    _ => repack(root, counts, Chance(worker + 1)),
                 })
             })
             .collect();
@@ -129,12 +131,15 @@ fn p2_p3_p5_p7_writers_readers_and_a_prune_lose_nothing() {
             ("lobs added", counts.added.load(Relaxed)),
             ("lobs read", counts.read.load(Relaxed)),
             ("prunes", counts.pruned.load(Relaxed)),
+            ("repacks", counts.repacked.load(Relaxed)),
             ("lost", counts.lost.load(Relaxed)),
         ],
     );
     assert_eq!(counts.lost.load(Relaxed), 0);
     assert!(counts.operations() >= least, "{}", counts.operations());
     assert!(counts.pruned.load(Relaxed) >= tier.pick(5, 200));
+    // It waits for the prune to let go of their lock, which it does at no time of its own.
+    assert!(counts.repacked.load(Relaxed) >= tier.pick(1, 20));
 }
 
 fn open(root: &Path) -> Store {
@@ -240,7 +245,44 @@ fn prune(root: &Path, wanted: &Wanted, counts: &Counts) {
     }
 }
 
-/// A push of git's that may be killed at any moment, from a seed.
+/// Turns neighbours round, now the one and now the other being the newer one; those that wrote something
+/// anew count.
+fn repack(root: &Path, counts: &Counts, mut chance: Chance) {
+    while !counts.stop.load(Relaxed) {
+        let store = open(root);
+        let pair = |number: u64| {
+            let newest = number + chance.below(2);
+            [newest, newest ^ 1].map(|number| LobId::of(&content(number)))
+        };
+        let pairs = (0..CONTENTS).step_by(2).map(pair);
+        let chains: Vec<_> = pairs.map(Vec::from).collect();
+        // The prune has the same lock, and says when it lets go of it to nobody.
+        let Some(plan) = store.repack(&chains, Effort::Fast).unwrap() else {
+            std::thread::yield_now();
+            continue;
+        };
+        match plan.run(&mut |_| true, &()) {
+            Ok(done) => {
+                assert_eq!(done.unreadable, 0, "{done:?}");
+                let any = u64::from(done.versions > 0);
+                counts.repacked.fetch_add(any, Relaxed);
+            }
+            Err(lob_store::Error::Busy) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// What real commands came to.
+#[derive(Default)]
+struct Commands {
+    ended: AtomicU64,
+    kills: AtomicU64,
+    repacked: AtomicU64,
+    /// The contents of which git was told that they are pushed.
+    acknowledged: Mutex<Vec<Vec<u8>>>,
+}
+
 #[test]
 fn p2_p3_p5_p6_real_commands_are_killed_while_they_share_a_remote() {
     let tier = Tier::asked();
@@ -251,65 +293,93 @@ fn p2_p3_p5_p6_real_commands_are_killed_while_they_share_a_remote() {
     first.write("a.bin", noise(1, 50_000));
     first.commit("The first version");
     first.git(&["push", "-q", "origin", "main"]);
-    let pushers: Vec<Repo> = (0..4)
-        .map(|n| member(&world, &origin, &format!("p{n}")))
-        .collect();
-    let fetchers: Vec<Repo> = (0..2)
-        .map(|n| member(&world, &origin, &format!("f{n}")))
-        .collect();
-    let (commands, kills) = (AtomicU64::new(0), AtomicU64::new(0));
-    let acknowledged = Mutex::new(Vec::new());
+    let member = |name: &str| member(&world, &origin, name);
+    let pushers: Vec<Repo> = (0..4).map(|n| member(&format!("p{n}"))).collect();
+    let (prefetcher, mirror, repacker) = (member("f"), member("m"), member("r"));
+    let all = Commands::default();
     std::thread::scope(|scope| {
-        for (n, repo) in pushers.iter().enumerate() {
-            let (commands, kills, acknowledged) = (&commands, &kills, &acknowledged);
-            scope.spawn(move || {
-                let mut chance = Chance(100 + n as u64);
-                for round in 0..rounds {
-                    let seed = 10_000 * (n as u64 + 1) + round;
-                    let bytes = [noise(1, 50_000), noise(seed, 20_000)].concat();
-                    repo.write("a.bin", &bytes);
-                    repo.commit("A version");
-                    // Killed or not: the second one is the plain retry.
-                    let branch = format!("HEAD:refs/heads/p{n}");
-                    let wait = chance.below(60);
-                    kills.fetch_add(u64::from(killed(repo, &["push", "origin"], wait)), Relaxed);
-                    repo.git(&["push", "-q", "-f", "origin", &branch]);
-                    acknowledged.lock().unwrap().push(bytes);
-                    let wait = chance.below(60);
-                    let args = ["prune", "--grace", "0"];
-                    kills.fetch_add(u64::from(killed(repo, &args, wait)), Relaxed);
-                    repo.lob(&args);
-                    commands.fetch_add(6, Relaxed);
-                }
-            });
-        }
-        for (n, repo) in fetchers.iter().enumerate() {
-            let (commands, kills) = (&commands, &kills);
-            scope.spawn(move || {
-                let mut chance = Chance(200 + n as u64);
-                for _ in 0..rounds {
-                    repo.git(&["fetch", "-q"]);
-                    let args: &[&str] =
-                        [&["prefetch"][..], &["sync", "--mode", "complete", "--pull"]][n % 2];
-                    let wait = chance.below(60);
-                    kills.fetch_add(u64::from(killed(repo, args, wait)), Relaxed);
-                    repo.lob(args);
-                    commands.fetch_add(3, Relaxed);
-                }
-            });
-        }
+        let all = &all;
+        let pushers = (1..).zip(&pushers);
+        let pushers = pushers.map(|(n, repo)| scope.spawn(move || all.push(repo, n, rounds)));
+        let pushers: Vec<_> = pushers.collect();
+        scope.spawn(|| all.fetch(&prefetcher, &["prefetch"], Chance(200), rounds));
+        let mirrors = &["sync", "--mode", "complete", "--pull"];
+        scope.spawn(|| all.fetch(&mirror, mirrors, Chance(201), rounds));
+        let is_over = move || pushers.iter().all(|pusher| pusher.is_finished());
+        scope.spawn(|| all.repack(&repacker, Chance(300), is_over));
     });
-    let lost = lost(&origin, &acknowledged.into_inner().unwrap());
+    let lost = lost(&origin, &all.acknowledged.into_inner().unwrap());
+    let [ended, kills, repacked] = [all.ended, all.kills, all.repacked].map(AtomicU64::into_inner);
     report(
         "concurrency_of_commands",
         &[
-            ("commands", commands.load(Relaxed)),
-            ("kills", kills.load(Relaxed)),
+            ("commands", ended),
+            ("kills", kills),
+            ("versions repacked", repacked),
             ("lost", lost),
         ],
     );
     assert_eq!(lost, 0);
-    assert!(kills.load(Relaxed) > rounds, "only {kills:?} kills");
+    assert!(kills > rounds, "only {kills} kills");
+    assert!(repacked > rounds, "only {repacked} versions");
+}
+
+impl Commands {
+    /// Runs lob, kills it at any moment, and does the same plainly. Returns what that said.
+    fn twice(&self, repo: &Repo, args: &[&str], chance: &mut Chance) -> String {
+        let was_killed = killed(repo, args, chance.below(60));
+        self.kills.fetch_add(u64::from(was_killed), Relaxed);
+        self.ended.fetch_add(2, Relaxed);
+        repo.lob(args)
+    }
+
+    fn git(&self, repo: &Repo, args: &[&str]) {
+        let _ = repo.git(args);
+        self.ended.fetch_add(1, Relaxed);
+    }
+
+    /// Commits and pushes one version after the other, and makes its own store small after each.
+    fn push(&self, repo: &Repo, number: u64, rounds: u64) {
+        let mut chance = Chance(100 + number);
+        let branch = format!("HEAD:refs/heads/p{number}");
+        for round in 0..rounds {
+            let bytes = [noise(1, 50_000), noise(10_000 * number + round, 20_000)].concat();
+            repo.write("a.bin", &bytes);
+            repo.commit("A version");
+            let _ = self.twice(repo, &["push", "origin"], &mut chance);
+            self.git(repo, &["push", "-q", "-f", "origin", &branch]);
+            self.acknowledged.lock().unwrap().push(bytes);
+            let _ = self.twice(repo, &["prune", "--grace", "0"], &mut chance);
+            let _ = self.twice(repo, &["repack"], &mut chance);
+        }
+    }
+
+    fn fetch(&self, repo: &Repo, args: &[&str], mut chance: Chance, rounds: u64) {
+        for _ in 0..rounds {
+            self.git(repo, &["fetch", "-q"]);
+            let _ = self.twice(repo, args, &mut chance);
+        }
+    }
+
+    /// Turns the versions of all others round in the remote, once more when it is over.
+    fn repack(&self, repo: &Repo, mut chance: Chance, is_over: impl Fn() -> bool) {
+        let mut is_last = false;
+        while !is_last {
+            is_last = is_over();
+            self.git(repo, &["fetch", "-q"]);
+            let args = ["--json", "repack", "--remote", "origin"];
+            let said = self.twice(repo, &args, &mut chance);
+            self.repacked.fetch_add(versions(&said), Relaxed);
+        }
+    }
+}
+
+/// How many versions a repack says it wrote anew.
+fn versions(said: &str) -> u64 {
+    let events = said.lines().map(|line| serde_json::from_str(line).unwrap());
+    let summary = { events }.find(|event: &serde_json::Value| event["event"] == "summary");
+    // There is none where nothing was planned.
+    summary.map_or(0, |summary| summary["versions"].as_u64().unwrap())
 }
 
 /// How many of the contents do not read back from a remote.
