@@ -222,6 +222,34 @@ fn p5_one_prune_at_a_time() {
     drop(begin(&store));
 }
 
+/// Whoever publishes, merges, prunes or repacks may be stopped with its locks for as long as it likes.
+#[test]
+fn p5_a_reader_waits_for_no_lock() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let contents: Vec<_> = (0..20).map(|n| noise(n, 3000)).collect();
+    let _ = prune(&store(dir.path(), &contents, 1), &ids(&contents[1..]));
+    let name = |name: &str| dir.path().join("state").join(name);
+    let names = [
+        "roots.lock",
+        "index.lock",
+        "prune.lock",
+        "stages.lock",
+        "lock",
+    ];
+    let held = names.map(|lock| {
+        let file = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(name(lock));
+        let file = file.expect("opens");
+        file.try_lock().expect("nobody else has it");
+        file
+    });
+    let reading = Store::open(Arc::new(OsDisk), dir.path()).expect("opens");
+    assert_held(&reading, &contents, |n| n > 0);
+    drop(held);
+}
+
 #[test]
 fn p7_a_writer_brings_back_the_chunks_that_it_relied_on() {
     let dir = tempfile::tempdir().expect("a directory");

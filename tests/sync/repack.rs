@@ -177,6 +177,31 @@ fn only_one_is_at_work_in_a_store() {
     assert!(deepest(&remote_store(&origin), &contents[1]) > 0);
 }
 
+/// From two clones: one is at work at a time, and the other says so or finds it done.
+#[test]
+fn two_repacks_at_once_lose_nothing() {
+    let (world, origin, work, contents) = pushed(4);
+    let other = clone(&world, &origin, "other");
+    let args = ["repack", "--remote", "origin"];
+    std::thread::scope(|scope| {
+        let both = [&work, &other].map(|repo| scope.spawn(move || repo.try_lob(&args).ok_stderr()));
+        let both = both.map(|one| one.join().unwrap());
+        let is_done = |said: &String| said.contains("repacked 4 versions");
+        assert_eq!(
+            both.iter().filter(|said| is_done(said)).count(),
+            1,
+            "{both:?}"
+        );
+        let known = ["repacked", "at work", "nothing to repack"];
+        let is_known = |said: &String| known.iter().any(|words| said.contains(words));
+        assert!(both.iter().all(is_known), "{both:?}");
+    });
+    let store = remote_store(&origin);
+    assert_eq!(deepest(&store, &contents[3]), 0);
+    assert_holds(&store, &contents);
+    work.lob(&["fsck", "--deep", "--remote", "origin"]);
+}
+
 /// What cannot be read stays as it is, and whoever asks is told what to do.
 #[test]
 fn damage_is_told_with_the_way_out_and_nothing_more_is_lost() {
