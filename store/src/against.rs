@@ -286,11 +286,11 @@ impl Missed {
     fn frame(&self, choices: &[Vec<ChunkId>], bases: &Bases, level: i32) -> Option<Frame> {
         let mut best: Option<(Vec<u8>, &Vec<ChunkId>)> = None;
         for named in choices {
+            let prefix: Option<Vec<&[u8]>> = named.iter().map(|id| bases.get(id)).collect();
             // A base that is not here any more serves nobody.
-            let Some(prefix) = bases.join(named) else {
-                continue;
-            };
-            let Some(packed) = frame::compress_with_prefix(&self.bytes, &prefix, level) else {
+            let Some(prefix) = prefix else { continue };
+            let Some(packed) = frame::compress_with_prefix(&self.bytes, &prefix.concat(), level)
+            else {
                 continue;
             };
             let limit = best.as_ref().map_or(usize::MAX, |(best, _)| {

@@ -1,6 +1,5 @@
 //! Every number that bounds memory, disk or work, in one place, with its reason.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Shortest chunk, except the last of a lob. Half the mean dedups as well as less and doubles the
@@ -135,8 +134,3 @@ pub const PLACES_MAX: usize = 4;
 pub const LOST_CHUNKS_MAX: usize = 1 << 20;
 /// Decoded frames that a store keeps for the next small lob.
 pub const RECENT_FRAMES_MAX: usize = 8;
-/// Lengths of the buffers that a store keeps for what is read next: shorter ones cost little, and longer
-/// ones are rare.
-pub const SPARE_LEN: RangeInclusive<usize> = 1 << 20..=16 << 20;
-/// Most of them: two windows of a read, and what the one that is decoded stands on.
-pub const SPARE_MAX: usize = 4;

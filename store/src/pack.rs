@@ -18,9 +18,7 @@ mod writer;
 pub(crate) use journal::Journal;
 pub(crate) use packs::Packs;
 pub(crate) use reader::{hash_of, rescue, salvage, stage_of};
-pub(crate) use reader::{
-    nonce_of, read_frame, read_frame_payload, read_manifest, read_raw, read_table,
-};
+pub(crate) use reader::{nonce_of, read_frame, read_frame_payload, read_manifest, read_table};
 pub(crate) use record::Record;
 pub(crate) use table::{CHUNK_COST, ChunkEntry, FrameEntry, LobEntry, Table};
 pub(crate) use writer::{PackWriter, Sealed};

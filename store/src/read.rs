@@ -2,11 +2,9 @@
 
 mod bases;
 mod recent;
-mod spare;
 mod stored;
 mod window;
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::ops::Range;
@@ -15,9 +13,9 @@ use std::sync::mpsc;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::frame::{Codec, Frame, decode_to, verify_chunk};
+use crate::frame::{Codec, Frame, decode, verify_chunk};
 use crate::id::{ChunkId, LobId, PackId};
-use crate::limits::{CHUNK_MAX, FRAME_RAW_MAX, READ_WINDOW, WINDOW_ITEMS_MAX};
+use crate::limits::{CHUNK_MAX, READ_WINDOW, WINDOW_ITEMS_MAX};
 use crate::manifest::{Manifest, Parts};
 use crate::pack::{self, ChunkEntry, FrameEntry};
 use crate::progress::Progress;
@@ -26,9 +24,8 @@ use crate::view::{Place, is_absent};
 
 pub(crate) use bases::{Bases, batches};
 pub(crate) use recent::Recent;
-pub(crate) use spare::Spare;
 pub use stored::Stored;
-use window::{Slot, Window};
+use window::Window;
 
 /// What the frame of a chunk stands on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -243,31 +240,19 @@ impl Store {
     /// Decodes a frame; its chunks are not verified yet. Those of its bases that are not among `bases`
     /// are read for it alone.
     fn decode_frame(&self, place: &Place<FrameEntry>, bases: &Bases) -> Result<Vec<u8>> {
-        let len = (place.entry.raw as usize).min(FRAME_RAW_MAX);
-        let mut raw = vec![0; len];
-        self.decode_frame_to(place, bases, &mut raw)?;
-        Ok(raw)
-    }
-
-    /// The same, to where the frame is to stand.
-    fn decode_frame_to(
-        &self,
-        place: &Place<FrameEntry>,
-        bases: &Bases,
-        raw: &mut [u8],
-    ) -> Result<()> {
         let file = self.packs().file(&place.pack)?;
         let path = self.packs().path(&place.pack);
-        let codec = place.entry.codec;
-        if codec == Codec::Raw && place.entry.stored as usize == raw.len() {
-            return pack::read_raw(file.as_ref(), &path, &place.entry, raw);
-        }
         let stored = pack::read_frame_payload(file.as_ref(), &path, &place.entry)?;
-        let prefix = match codec {
-            Codec::Raw | Codec::Zstd => Cow::default(),
-            Codec::ZstdPrefix => self.prefix(&place.table.bases(&place.entry), bases)?,
+        let (codec, raw_len) = (place.entry.codec, place.entry.raw as usize);
+        let raw = match codec {
+            Codec::Raw if stored.len() == raw_len => Ok(stored),
+            Codec::Raw | Codec::Zstd => decode(codec, &stored, raw_len, &[]),
+            Codec::ZstdPrefix => {
+                let prefix = self.prefix(&place.table.bases(&place.entry), bases)?;
+                decode(codec, &stored, raw_len, &prefix)
+            }
         };
-        self.in_pack(&place.pack, decode_to(codec, &stored, raw, &prefix))
+        self.in_pack(&place.pack, raw)
     }
 
     /// For each chunk what its frame stands on; `None` where the store does not hold it.
@@ -357,12 +342,7 @@ impl Store {
                 done => return done,
             }
         }
-        let mut raw = vec![0; group.wanted()];
-        let mut slots = [Slot {
-            chunks: 0..group.chunks.len(),
-            bytes: &mut raw,
-        }];
-        self.decode_group(group, &mut slots, bases)?;
+        let raw = self.decode_group(group, bases)?.join();
         Ok(Frame::plain(
             group.chunks.iter().map(|c| (c.id, c.len)).collect(),
             &raw,
@@ -388,7 +368,7 @@ impl Store {
 impl Group {
     /// Bytes of its chunks.
     fn wanted(&self) -> usize {
-        self.chunks.iter().map(|chunk| range_of(chunk).len()).sum()
+        self.chunks.iter().map(|chunk| chunk.len as usize).sum()
     }
 
     /// The bases of its frame.

@@ -19,7 +19,7 @@ use crate::index::Kind;
 use crate::limits::TAIL_PACKS_MAX;
 use crate::manifest::Manifest;
 use crate::pack::{self, Packs};
-use crate::read::{Recent, Spare};
+use crate::read::Recent;
 use crate::roots::{self, Cursor, News, Root};
 use crate::stage::{self, Writer};
 use crate::view::{Ranges, View, is_absent};
@@ -56,7 +56,6 @@ pub struct Store {
     id: StoreId,
     packs: Packs,
     recent: Recent,
-    spare: Arc<Spare>,
     view: RwLock<Arc<View>>,
     durable: Mutex<Durable>,
     refused: Refused,
@@ -113,7 +112,6 @@ impl Store {
             id,
             packs,
             recent: Recent::default(),
-            spare: Arc::default(),
             view: RwLock::new(Arc::new(view)),
             durable: Mutex::default(),
             refused,
@@ -164,10 +162,6 @@ impl Store {
 
     pub(crate) fn recent(&self) -> &Recent {
         &self.recent
-    }
-
-    pub(crate) fn spare(&self) -> &Arc<Spare> {
-        &self.spare
     }
 
     pub(crate) fn view(&self) -> Arc<View> {

@@ -14,15 +14,12 @@ use super::{Nonce, Record, TRAILER_MAGIC};
 
 fn read(file: &dyn DiskFile, path: &Path, offset: u64, len: usize) -> Result<Vec<u8>> {
     let mut bytes = vec![0; len];
-    read_to(file, path, offset, &mut bytes)?;
+    file.read_at(offset, &mut bytes)
+        .map_err(|e| match e.kind() {
+            std::io::ErrorKind::UnexpectedEof => Error::damaged(path.display(), "it is cut off"),
+            _ => Error::at(path)(e),
+        })?;
     Ok(bytes)
-}
-
-fn read_to(file: &dyn DiskFile, path: &Path, offset: u64, bytes: &mut [u8]) -> Result<()> {
-    file.read_at(offset, bytes).map_err(|e| match e.kind() {
-        std::io::ErrorKind::UnexpectedEof => Error::damaged(path.display(), "it is cut off"),
-        _ => Error::at(path)(e),
-    })
 }
 
 /// The stored bytes of a frame, without its record header.
@@ -33,17 +30,6 @@ pub(crate) fn read_frame_payload(
 ) -> Result<Vec<u8>> {
     let offset = entry.offset.saturating_add(u64::from(entry.head));
     read(file, path, offset, entry.stored as usize)
-}
-
-/// Fills `raw` with the stored bytes of a frame that has as many.
-pub(crate) fn read_raw(
-    file: &dyn DiskFile,
-    path: &Path,
-    entry: &FrameEntry,
-    raw: &mut [u8],
-) -> Result<()> {
-    let offset = entry.offset.saturating_add(u64::from(entry.head));
-    read_to(file, path, offset, raw)
 }
 
 /// A whole frame with its chunk list; chunks are not verified.

@@ -1,9 +1,7 @@
 //! The bases of delta frames: those that a stretch of a lob needs are decoded together, each once.
 
-use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -14,30 +12,24 @@ use crate::limits::{BASES_TOGETHER_MAX, BEHIND_MAX, DELTA_DEPTH_MAX, READ_DEPTH_
 use crate::store::Store;
 use crate::view::is_absent;
 
-use super::spare::Buffer;
-use super::window::Layout;
+use super::window::{Decoded, InFrame};
 use super::{Group, Kin};
 
 /// Base chunks at hand, and how far their frames are from what was asked for: so a cycle ends.
 pub(crate) struct Bases {
     depth: u8,
-    /// Whether they are not verified, because what is made of them is.
-    trusting: bool,
-    /// Their bytes, in the order in which they were named: what is named next to each other is the prefix
-    /// of a frame as it stands here.
-    bytes: Option<Buffer>,
-    places: HashMap<ChunkId, Range<usize>>,
+    frames: Vec<Option<Decoded>>,
+    places: HashMap<ChunkId, InFrame>,
     /// Those that cannot be had, with what is damaged and why; `None` where they are not here.
     failed: HashMap<ChunkId, Option<(String, String)>>,
 }
 
 impl Bases {
     /// None at hand, for frames that are opened for the sake of others, `depth` of them in a row.
-    pub(super) fn none(depth: u8, trusting: bool) -> Bases {
+    pub(super) fn none(depth: u8) -> Bases {
         Bases {
             depth,
-            trusting,
-            bytes: None,
+            frames: Vec::new(),
             places: HashMap::new(),
             failed: HashMap::new(),
         }
@@ -48,84 +40,40 @@ impl Bases {
         self.depth
     }
 
-    /// Whether they are for frames that are bases themselves and not verified.
-    pub(super) fn is_for_trusted(&self) -> bool {
-        self.trusting && self.depth > 0
-    }
-
-    fn get(&self, id: &ChunkId) -> Option<&[u8]> {
-        self.bytes.as_ref()?.get(self.places.get(id)?.clone())
-    }
-
-    /// The bytes of these, one after the other; `None` where one is not at hand.
-    pub(crate) fn join(&self, named: &[ChunkId]) -> Option<Cow<'_, [u8]>> {
-        let places: Option<Vec<_>> = named.iter().map(|id| self.places.get(id)).collect();
-        let places = places?;
-        if places.windows(2).all(|two| two[0].end == two[1].start) {
-            let (first, last) = (places.first()?, places.last()?);
-            let bytes = self.bytes.as_ref()?.get(first.start..last.end);
-            return bytes.map(Cow::Borrowed);
-        }
-        let parts: Option<Vec<_>> = named.iter().map(|id| self.get(id)).collect();
-        Some(Cow::Owned(parts?.concat()))
+    pub(crate) fn get(&self, id: &ChunkId) -> Option<&[u8]> {
+        let &(frame, part) = self.places.get(id)?;
+        self.frames.get(frame)?.as_ref()?.part(part)
     }
 }
 
 impl Store {
-    /// Decodes frames to where their chunks are to stand, and verifies those that were asked for, on all
-    /// cores. What they are based on is decoded before, each frame once: otherwise the work would grow
-    /// with every base of every base. Bases are verified too, unless what is made of them is to tell
-    /// whether they are right.
+    /// Decodes frames, and verifies the chunks of them that were asked for, on all cores. What they are
+    /// based on is decoded before, each frame once: otherwise the work would grow with every base of
+    /// every base.
     pub(super) fn decode_groups(
         &self,
-        layout: &Layout,
+        groups: &[Group],
         depth: u8,
-        trusting: bool,
-    ) -> Result<(Buffer, Vec<Result<()>>)> {
+    ) -> Result<Vec<Result<Decoded>>> {
         // Most lobs are small: one plain frame is not worth waking another core.
-        if let [group] = &layout.groups[..]
+        if let [group] = groups
             && group.bases().is_empty()
         {
-            let mut bytes = self.spare().buffer(layout.len);
-            let bases = Bases::none(depth, trusting);
-            let slots = layout.slots(&mut bytes).pop();
-            let done = self.decode_group(group, &mut slots.unwrap_or_default(), &bases);
-            return Ok((bytes, vec![done]));
+            return Ok(vec![self.decode_group(group, &Bases::none(depth))]);
         }
-        let bases_of =
-            |some: &[Group]| self.bases_for(some.iter().flat_map(Group::bases), depth, trusting);
-        let batches: Vec<_> = batches(&layout.groups, Group::bases).collect();
-        // Before there is a place for what they serve: so few are there at once, however many stand on
-        // each other.
-        let mut first = batches.first().map(|some| bases_of(some)).transpose()?;
-        let mut bytes = self.spare().buffer(layout.len);
-        let mut slots = layout.slots(&mut bytes);
-        let mut rest = &mut slots[..];
-        let mut decoded = Vec::with_capacity(layout.groups.len());
-        for some in batches {
-            let (slots, later) = rest.split_at_mut(some.len());
-            rest = later;
-            let bases = first.take().map_or_else(|| bases_of(some), Ok)?;
-            let each = some.par_iter().zip(slots);
-            let done = each.map(|(group, slots)| self.decode_group(group, slots, &bases));
-            decoded.extend(done.collect::<Vec<_>>());
+        let mut decoded = Vec::with_capacity(groups.len());
+        for some in batches(groups, Group::bases) {
+            let bases = self.bases(some.iter().flat_map(Group::bases), depth)?;
+            let decode = |group: &Group| self.decode_group(group, &bases);
+            decoded.extend(some.par_iter().map(decode).collect::<Vec<_>>());
         }
-        Ok((bytes, decoded))
+        Ok(decoded)
     }
 
     /// These base chunks, for frames that are opened for the sake of others, `depth` of them in a row.
     /// One that cannot be had is noted: it matters to a few frames only, which will say so.
     pub(crate) fn bases(&self, named: impl Iterator<Item = ChunkId>, depth: u8) -> Result<Bases> {
-        self.bases_for(named, depth, false)
-    }
-
-    fn bases_for(
-        &self,
-        named: impl Iterator<Item = ChunkId>,
-        depth: u8,
-        trusting: bool,
-    ) -> Result<Bases> {
-        let mut bases = Bases::none(depth, trusting);
+        let mut bases = Bases::none(depth);
         let mut seen = HashSet::new();
         let mut list = Vec::new();
         for id in named {
@@ -140,14 +88,12 @@ impl Store {
         if list.is_empty() || depth >= READ_DEPTH_MAX {
             return Ok(bases);
         }
-        let layout = match self.layout(&list) {
+        let (groups, order) = match self.groups_of(&list) {
             Err(error) if is_absent(&error) => return Ok(bases),
-            layout => layout?,
+            groups => groups?,
         };
-        let (bytes, decoded) = self.decode_groups(&layout, depth + 1, trusting)?;
-        bases.bytes = Some(bytes);
-        for (group, done) in layout.groups.iter().zip(decoded) {
-            match done {
+        for (group, frame) in groups.iter().zip(self.decode_groups(&groups, depth + 1)?) {
+            match frame {
                 Err(error) if is_absent(&error) => {
                     let why = match error {
                         Error::Damaged { what, why } => Some((what, why)),
@@ -155,23 +101,19 @@ impl Store {
                     };
                     let ids = group.chunks.iter().map(|chunk| (chunk.id, why.clone()));
                     bases.failed.extend(ids);
+                    bases.frames.push(None);
                 }
-                done => done?,
+                frame => bases.frames.push(Some(frame?)),
             }
         }
-        let ids = list.into_iter().map(|(id, _)| id);
-        bases.places = ids.zip(layout.places).collect();
-        bases.places.retain(|id, _| !bases.failed.contains_key(id));
+        bases.places = list.into_iter().map(|(id, _)| id).zip(order).collect();
         Ok(bases)
     }
 
     /// The bytes before those of a frame with these bases.
-    pub(super) fn prefix<'b>(&self, named: &[ChunkId], bases: &'b Bases) -> Result<Cow<'b, [u8]>> {
+    pub(super) fn prefix(&self, named: &[ChunkId], bases: &Bases) -> Result<Vec<u8>> {
         if bases.depth >= READ_DEPTH_MAX {
             return Err(Error::damaged("a frame", "its bases are too deep"));
-        }
-        if let Some(prefix) = bases.join(named) {
-            return Ok(prefix);
         }
         let mut prefix = Vec::new();
         for id in named {
@@ -183,7 +125,7 @@ impl Store {
                 (None, None) => prefix.extend(self.chunk_at_depth(id, bases.depth + 1)?),
             }
         }
-        Ok(Cow::Owned(prefix))
+        Ok(prefix)
     }
 
     /// Fails unless every chunk of a frame from elsewhere hashes to its id. The bases of a delta
