@@ -17,7 +17,7 @@ use super::{Tier, report};
 /// long get a part of it.
 fn budget(tier: Tier) -> Budget {
     Budget {
-        states: tier.pick(1200, 70_000),
+        states: tier.pick(1200, 80_000),
         deep: tier.pick(200, 400),
     }
 }
