@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 
-use zstd::bulk::{Compressor, Decompressor};
-use zstd::zstd_safe::{self, CParameter, DParameter};
+use zstd::bulk::Compressor;
+use zstd::zstd_safe::{self, CParameter, DCtx, SafeResult};
 
 use crate::error::{Error, Result};
 use crate::id::ChunkId;
@@ -52,7 +52,7 @@ const WORTH_ONE_IN: usize = 64;
 
 thread_local! {
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
-    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<DCtx<'static>>> = const { RefCell::new(None) };
 }
 
 impl Frame {
@@ -158,43 +158,44 @@ pub(crate) fn decode(
     raw_len: usize,
     prefix: &[u8],
 ) -> Result<Vec<u8>> {
-    let bad = |why: &str| Error::damaged("frame", why);
     if raw_len > FRAME_RAW_MAX {
-        return Err(bad("its length is out of bounds"));
+        return Err(Error::damaged("frame", "its length is out of bounds"));
     }
+    let mut raw = vec![0; raw_len];
+    decode_to(codec, stored, &mut raw, prefix)?;
+    Ok(raw)
+}
+
+/// [`decode`] to where the bytes are to stand, all of which it fills.
+pub(crate) fn decode_to(codec: Codec, stored: &[u8], raw: &mut [u8], prefix: &[u8]) -> Result<()> {
+    let bad = |why: &str| Error::damaged("frame", why);
     if codec == Codec::Raw {
-        return if stored.len() == raw_len {
-            Ok(stored.to_vec())
-        } else {
-            Err(bad("a raw frame of another length than declared"))
-        };
+        if stored.len() != raw.len() {
+            return Err(bad("a raw frame of another length than declared"));
+        }
+        raw.copy_from_slice(stored);
+        return Ok(());
     }
     // One whole zstd frame of a declared size and nothing after it: no bombs, no skippable frames.
     if !stored.starts_with(&zstd_safe::zstd_sys::ZSTD_MAGICNUMBER.to_le_bytes())
-        || zstd_safe::get_frame_content_size(stored).ok().flatten() != Some(raw_len as u64)
+        || zstd_safe::get_frame_content_size(stored).ok().flatten() != Some(raw.len() as u64)
         || zstd_safe::find_frame_compressed_size(stored) != Ok(stored.len())
         || !window_fits(stored)
     {
         return Err(bad("not one zstd frame of the declared length"));
     }
-    DECOMPRESSOR.with_borrow_mut(|slot| {
-        let broken = |e: std::io::Error| Error::damaged("frame", e);
-        let decompressor = match slot {
-            Some(decompressor) => decompressor,
-            None => slot.insert(new_decompressor().map_err(broken)?),
-        };
-        let mut raw = Vec::with_capacity(raw_len);
-        let result = if codec == Codec::ZstdPrefix {
-            decode_with_prefix(stored, prefix, &mut raw)
-        } else {
-            decompressor.decompress_to_buffer(stored, &mut raw)
-        };
-        match result {
-            Ok(n) if n == raw_len && raw.len() == raw_len => Ok(raw),
-            Ok(_) => Err(bad("it decodes to another length than declared")),
-            Err(e) => Err(broken(e)),
+    let decoded = DECOMPRESSOR.with_borrow_mut(|slot| {
+        let context = slot.get_or_insert_with(DCtx::create);
+        match codec {
+            Codec::ZstdPrefix => decode_with_prefix(context, stored, prefix, raw),
+            _ => context.decompress(raw, stored),
         }
-    })
+    });
+    match decoded {
+        Ok(n) if n == raw.len() => Ok(()),
+        Ok(_) => Err(bad("it decodes to another length than declared")),
+        Err(code) => Err(bad(zstd_safe::get_error_name(code))),
+    }
 }
 
 /// Whether the header of a zstd frame asks for no larger window than readers must have. Decoding in
@@ -209,20 +210,20 @@ fn window_fits(stored: &[u8]) -> bool {
         || base + base / 8 * u64::from(window & 7) <= 1 << ZSTD_WINDOW_LOG_MAX
 }
 
-fn new_decompressor() -> std::io::Result<Decompressor<'static>> {
-    let mut decompressor = Decompressor::new()?;
-    decompressor.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX))?;
-    Ok(decompressor)
-}
-
-fn decode_with_prefix(stored: &[u8], prefix: &[u8], raw: &mut Vec<u8>) -> std::io::Result<usize> {
-    let failed = |code| std::io::Error::other(zstd_safe::get_error_name(code));
-    let mut context = zstd_safe::DCtx::create();
-    let _ = context
-        .set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX))
-        .map_err(failed)?;
-    let _ = context.ref_prefix(prefix).map_err(failed)?;
-    context.decompress(raw, stored).map_err(failed)
+fn decode_with_prefix(
+    context: &mut DCtx<'_>,
+    stored: &[u8],
+    prefix: &[u8],
+    raw: &mut [u8],
+) -> SafeResult {
+    // What begins as a dictionary of zstd does would be taken for one, and not for its bytes. A context
+    // that is told otherwise can't be used again.
+    if prefix.starts_with(&zstd_safe::zstd_sys::ZSTD_MAGIC_DICTIONARY.to_le_bytes()) {
+        let mut context = DCtx::create();
+        let _ = context.ref_prefix(prefix)?;
+        return context.decompress(raw, stored);
+    }
+    context.decompress_using_dict(raw, stored, prefix)
 }
 
 /// `None` where the output would be no shorter than the input.
@@ -364,19 +365,21 @@ mod tests {
 
     #[test]
     fn a_delta_frame_decodes_with_its_prefix() {
-        let base = crate::chunk::tests::noise(5, 100_000);
-        let mut raw = base.clone();
-        raw[5000] ^= 1;
-        let mut context = zstd_safe::CCtx::create();
-        context.ref_prefix(&base).expect("takes a prefix");
-        let mut stored = Vec::with_capacity(200_000);
-        context.compress2(&mut stored, &raw).expect("compresses");
-        assert!(stored.len() < 1000);
-        let back = decode(Codec::ZstdPrefix, &stored, raw.len(), &base).expect("decodes");
-        assert_eq!(back, raw);
-        assert_ne!(
-            decode(Codec::ZstdPrefix, &stored, raw.len(), &base[1..]).ok(),
-            Some(raw.clone())
-        );
+        let mut base = crate::chunk::tests::noise(5, 100_000);
+        // The same bytes behind what a dictionary of zstd begins with are bytes like others.
+        for magic in [
+            &[][..],
+            &zstd_safe::zstd_sys::ZSTD_MAGIC_DICTIONARY.to_le_bytes(),
+        ] {
+            base.splice(..magic.len(), magic.iter().copied());
+            let mut raw = base.clone();
+            raw[5000] ^= 1;
+            let stored = compress_with_prefix(&raw, &base, 3).expect("compresses");
+            assert!(stored.len() < 1000);
+            let back = decode(Codec::ZstdPrefix, &stored, raw.len(), &base).expect("decodes");
+            assert_eq!(back, raw);
+            let other = decode(Codec::ZstdPrefix, &stored, raw.len(), &base[1..]).ok();
+            assert_ne!(other, Some(raw));
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
 use lob_store::disk::{Disk, SimDisk};
-use lob_store::fsck::{Depth, Finding, Gravity, Object, Remedy};
+use lob_store::fsck::{Depth, Fault, Finding, Gravity, Object, Remedy};
 use lob_store::{LobId, Store};
 
 use super::power::explore::each_of;
@@ -276,7 +276,8 @@ enum Wrong {
     Hidden(String),
 }
 
-/// Whether just the lobs are reported as lost that cannot be read.
+/// Whether just the lobs are reported as lost that cannot be read, or stand on what is damaged: a
+/// version may not need the bytes of its base that are.
 fn told(gone: &BTreeSet<LobId>, found: &[Finding]) -> Result<(), String> {
     let lost: BTreeSet<_> = found
         .iter()
@@ -304,7 +305,19 @@ fn told(gone: &BTreeSet<LobId>, found: &[Finding]) -> Result<(), String> {
     let format = Object::File("state/format".into());
     let unread = |f: &Finding| f.gravity == Gravity::Loss && f.object == format;
     let untold = losses.values().any(|both| *both == [true, true]) || found.iter().any(unread);
-    match lost == *gone || untold && lost.is_subset(gone) {
+    let on_damage = |id: &&LobId| {
+        let id = id.to_string();
+        found
+            .iter()
+            .any(|finding| match (&finding.object, &finding.fault) {
+                (Object::Chunk(chunk, _), Fault::Damaged(why)) => {
+                    chunk.to_string() == id && !why.contains(&id)
+                }
+                _ => false,
+            })
+    };
+    let read_on = lost.difference(gone).all(|id| on_damage(&id));
+    match gone.is_subset(&lost) && read_on || untold && lost.is_subset(gone) {
         true => Ok(()),
         false => Err(format!("{gone:?} cannot be read, found {found:?}")),
     }

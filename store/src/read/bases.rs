@@ -18,6 +18,8 @@ use super::{Group, Kin};
 /// Base chunks at hand, and how far their frames are from what was asked for: so a cycle ends.
 pub(crate) struct Bases {
     depth: u8,
+    /// Whether they are not verified, because what is made of them is.
+    trusted: bool,
     frames: Vec<Option<Decoded>>,
     places: HashMap<ChunkId, InFrame>,
     /// Those that cannot be had, with what is damaged and why; `None` where they are not here.
@@ -26,9 +28,10 @@ pub(crate) struct Bases {
 
 impl Bases {
     /// None at hand, for frames that are opened for the sake of others, `depth` of them in a row.
-    pub(super) fn none(depth: u8) -> Bases {
+    pub(super) fn none(depth: u8, trusted: bool) -> Bases {
         Bases {
             depth,
+            trusted,
             frames: Vec::new(),
             places: HashMap::new(),
             failed: HashMap::new(),
@@ -40,6 +43,11 @@ impl Bases {
         self.depth
     }
 
+    /// Whether what is made of them is a base itself that nobody verifies.
+    pub(super) fn make_trusted(&self) -> bool {
+        self.trusted && self.depth > 0
+    }
+
     pub(crate) fn get(&self, id: &ChunkId) -> Option<&[u8]> {
         let &(frame, part) = self.places.get(id)?;
         self.frames.get(frame)?.as_ref()?.part(part)
@@ -49,21 +57,23 @@ impl Bases {
 impl Store {
     /// Decodes frames, and verifies the chunks of them that were asked for, on all cores. What they are
     /// based on is decoded before, each frame once: otherwise the work would grow with every base of
-    /// every base.
+    /// every base. Bases are verified too, unless they are `trusted`, because what is made of them tells
+    /// whether they are right.
     pub(super) fn decode_groups(
         &self,
         groups: &[Group],
         depth: u8,
+        trusted: bool,
     ) -> Result<Vec<Result<Decoded>>> {
         // Most lobs are small: one plain frame is not worth waking another core.
         if let [group] = groups
             && group.bases().is_empty()
         {
-            return Ok(vec![self.decode_group(group, &Bases::none(depth))]);
+            return Ok(vec![self.decode_group(group, &Bases::none(depth, trusted))]);
         }
         let mut decoded = Vec::with_capacity(groups.len());
         for some in batches(groups, Group::bases) {
-            let bases = self.bases(some.iter().flat_map(Group::bases), depth)?;
+            let bases = self.bases_for(some.iter().flat_map(Group::bases), depth, trusted)?;
             let decode = |group: &Group| self.decode_group(group, &bases);
             decoded.extend(some.par_iter().map(decode).collect::<Vec<_>>());
         }
@@ -73,7 +83,16 @@ impl Store {
     /// These base chunks, for frames that are opened for the sake of others, `depth` of them in a row.
     /// One that cannot be had is noted: it matters to a few frames only, which will say so.
     pub(crate) fn bases(&self, named: impl Iterator<Item = ChunkId>, depth: u8) -> Result<Bases> {
-        let mut bases = Bases::none(depth);
+        self.bases_for(named, depth, false)
+    }
+
+    fn bases_for(
+        &self,
+        named: impl Iterator<Item = ChunkId>,
+        depth: u8,
+        trusted: bool,
+    ) -> Result<Bases> {
+        let mut bases = Bases::none(depth, trusted);
         let mut seen = HashSet::new();
         let mut list = Vec::new();
         for id in named {
@@ -92,7 +111,8 @@ impl Store {
             Err(error) if is_absent(&error) => return Ok(bases),
             groups => groups?,
         };
-        for (group, frame) in groups.iter().zip(self.decode_groups(&groups, depth + 1)?) {
+        let decoded = self.decode_groups(&groups, depth + 1, trusted)?;
+        for (group, frame) in groups.iter().zip(decoded) {
             match frame {
                 Err(error) if is_absent(&error) => {
                     let why = match error {

@@ -65,17 +65,19 @@ impl Window {
 impl Store {
     /// Decodes and verifies the chunks of a stretch of a lob in parallel.
     pub(crate) fn decode_window(&self, chunks: &[(ChunkId, u32)]) -> Result<Window> {
-        self.decode_at_depth(chunks, 0)
-    }
-
-    /// The same, for the sake of frames so many bases away.
-    pub(super) fn decode_at_depth(&self, chunks: &[(ChunkId, u32)], depth: u8) -> Result<Window> {
         let (groups, order) = self.groups_of(chunks)?;
-        let frames: Result<_> = self.decode_groups(&groups, depth)?.into_iter().collect();
-        Ok(Window {
-            frames: frames?,
-            order,
-        })
+        let decode = |trusted| -> Result<Vec<_>> {
+            let frames = self.decode_groups(&groups, 0, trusted)?;
+            frames.into_iter().collect()
+        };
+        // What comes out right was made of what is right. Otherwise each base is looked at, and taken
+        // from elsewhere if need be.
+        let frames = match decode(true) {
+            Err(error) if is_absent(&error) => decode(false),
+            frames => frames,
+        };
+        let frames = frames?;
+        Ok(Window { frames, order })
     }
 
     /// The frames of a stretch of a lob, and the order of its chunks in them.
@@ -152,9 +154,10 @@ impl Store {
 
     fn decode_here(&self, group: &Group, bases: &Bases) -> Result<Decoded> {
         let parts: Vec<_> = group.chunks.iter().map(range_of).collect();
+        let trusted = bases.make_trusted();
         if 2 * group.wanted() >= group.place.entry.raw as usize {
             let raw = self.decode_frame(&group.place, bases)?;
-            self.in_pack(&group.place.pack, group.verify(&raw))?;
+            self.in_pack(&group.place.pack, group.verify(&raw, trusted))?;
             return Ok(Decoded { raw, parts });
         }
         // Small lobs share frames, and are read one after the other.
@@ -162,7 +165,7 @@ impl Store {
         let frame = self
             .recent()
             .frame(key, || self.decode_frame(&group.place, bases))?;
-        self.in_pack(&group.place.pack, group.verify(&frame))?;
+        self.in_pack(&group.place.pack, group.verify(&frame, trusted))?;
         let mut raw = Vec::with_capacity(group.wanted());
         let moved = parts.iter().map(|part| {
             raw.extend_from_slice(&frame[part.clone()]);
@@ -174,12 +177,16 @@ impl Store {
 }
 
 impl Group {
-    /// Fails unless each of the chunks that were asked for is in the decoded frame `raw`.
-    fn verify(&self, raw: &[u8]) -> Result<()> {
+    /// Fails unless each of the chunks that were asked for is in the decoded frame `raw`: something of
+    /// its length, where it is `trusted`.
+    fn verify(&self, raw: &[u8], trusted: bool) -> Result<()> {
         self.chunks.iter().try_for_each(|chunk| {
             let bytes = raw.get(range_of(chunk)).ok_or_else(|| {
                 Error::damaged(format!("chunk {}", chunk.id), "its frame is too short")
             })?;
+            if trusted {
+                return Ok(());
+            }
             verify_chunk(&chunk.id, bytes)
         })
     }
