@@ -124,7 +124,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
         ui.say("nothing to repack: there is no store here yet");
         return Ok(Exit::Done);
     };
-    let histories = histories(repo)?;
+    let histories = histories(repo, &store)?;
     let chains: Vec<Vec<LobId>> = histories.iter().map(|one| one.versions.clone()).collect();
     let effort = match args.deep {
         true => Effort::Deep,

@@ -20,37 +20,58 @@ const COMMITS_MAX: usize = 4;
 /// Paths that they are asked for.
 const PATHS_MAX: usize = 1 << 16;
 
-/// The versions of each file that commits or the index hold, as their paths tell, newest first. Each lob is
-/// in one of the lists. Hints, as paths are.
-pub fn histories(repo: &Repo) -> Result<Vec<History>> {
+/// The versions of each file that commits or the index hold, newest first: as their paths tell and, for a
+/// file that was renamed or that is named after its version, what of `store` shares chunks or the name.
+/// Each lob is in one of the lists, and what is checked out behind no other file's. Hints, as paths are.
+pub fn histories(repo: &Repo, store: &Store) -> Result<Vec<History>> {
     let mut wants = match repo.work_tree() {
         Some(_) => Checkout::read(repo)?.wants,
         None => Vec::new(),
     };
+    let current: HashSet<LobId> = wants.iter().map(|want| want.id).collect();
     wants.extend(super::wanted::everywhere(repo)?);
-    let mut histories: Vec<History> = Vec::new();
-    let mut numbers: HashMap<Box<[u8]>, usize> = HashMap::new();
     let mut known = HashSet::new();
-    for want in wants {
-        if want.path.is_empty() || want.size < SIZE_MIN || !known.insert(want.id) {
-            continue;
-        }
-        let number = *numbers.entry(want.path.clone()).or_insert_with(|| {
+    wants.retain(|want| !want.path.is_empty() && want.size >= SIZE_MIN && known.insert(want.id));
+    let mut histories: Vec<History> = Vec::new();
+    let mut numbers: HashMap<&[u8], usize> = HashMap::new();
+    for want in &wants {
+        let number = *numbers.entry(&want.path).or_insert_with(|| {
             histories.push(History {
-                path: want.path,
+                path: want.path.clone(),
                 versions: Vec::new(),
             });
             histories.len() - 1
         });
         histories[number].versions.push(want.id);
     }
+    join(&mut histories, &among(store, &wants)?, &current);
     Ok(histories)
+}
+
+/// Appends to each history the one whose newest version is what its oldest is like.
+fn join(histories: &mut Vec<History>, bases: &HashMap<LobId, LobId>, current: &HashSet<LobId>) {
+    let newest = histories.iter().enumerate();
+    let newest: HashMap<LobId, usize> = newest.map(|(n, one)| (one.versions[0], n)).collect();
+    for n in 0..histories.len() {
+        while let Some(base) = histories[n].versions.last().and_then(|one| bases.get(one))
+            && let Some(&older) = newest.get(base)
+            && older != n
+            && !current.contains(base)
+        {
+            let versions = std::mem::take(&mut histories[older].versions);
+            if versions.is_empty() {
+                break;
+            }
+            histories[n].versions.extend(versions);
+        }
+    }
+    histories.retain(|one| !one.versions.is_empty());
 }
 
 /// The versions of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct History {
-    /// Its path in the work tree.
+    /// Its newest path in the work tree.
     pub path: Box<[u8]>,
     /// The newest first.
     pub versions: Vec<LobId>,

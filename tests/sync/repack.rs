@@ -118,6 +118,33 @@ fn the_store_of_a_repository_gives_most_of_its_old_versions_back() {
     assert!((1..=2).contains(&deepest(&local(), &contents[4])));
 }
 
+/// What a file was before it was renamed is an older version of it; what is checked out never is.
+#[test]
+fn a_renamed_file_is_one_with_what_it_was() {
+    let (_world, _origin, work, mut contents) = pushed(3);
+    work.git(&["mv", "dir/a file.bin", "moved.bin"]);
+    for seed in [88, 89] {
+        let next = scattered(contents.last().unwrap(), seed);
+        keep(&work, "moved.bin", &next);
+        contents.push(next);
+        work.commit("under another name");
+    }
+    // Two of the same kind that are both needed.
+    let fork = scattered(&contents[4], 90);
+    keep(&work, "moved-2.bin", &fork);
+    work.commit("one like it");
+    work.lob(&["repack"]);
+    let local = store(&work.path().join(".git/lob"));
+    for newest in [&contents[4], &fork] {
+        assert_eq!(deepest(&local, newest), 0);
+    }
+    for older in &contents[..4] {
+        assert!((1..=2).contains(&deepest(&local, older)));
+    }
+    assert_holds(&local, &contents);
+    work.lob(&["fsck", "--deep"]);
+}
+
 #[test]
 fn a_budget_ends_a_run_and_the_next_one_goes_on() {
     let (_world, origin, work, contents) = pushed(3);

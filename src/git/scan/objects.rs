@@ -116,9 +116,11 @@ fn words(scope: &Scope, walk: Walk<'_>, filter: Filter) -> Vec<String> {
     if scope.partial {
         words.push("--missing=allow-any");
     }
-    if let Walk::Snapshots(_) = walk {
-        words.push("--no-walk=unsorted");
-    }
+    // Of the commits of one second those that refs name would come first, older ones among them.
+    words.push(match walk {
+        Walk::Snapshots(_) => "--no-walk=unsorted",
+        Walk::Range { .. } => "--date-order",
+    });
     words.push("--stdin");
     words.into_iter().map(String::from).collect()
 }
