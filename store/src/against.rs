@@ -11,7 +11,7 @@ use crate::delta::{Aligner, Chunk, Part};
 use crate::error::Result;
 use crate::frame::{self, Codec, Frame};
 use crate::id::ChunkId;
-use crate::limits::{DELTA_DEPTH_MAX, DELTA_LEVEL, FRAME_BASES_MAX};
+use crate::limits::{DELTA_DEPTH_MAX, DELTA_LEVEL, FRAME_BASES_MAX, FRAME_TARGET};
 use crate::manifest::Manifest;
 use crate::read::{Bases, Kin, batches};
 use crate::store::Store;
@@ -21,8 +21,12 @@ pub(crate) use version::Version;
 /// Tells of chunks what their frames at the receiver stand on; `None` where it lacks them.
 pub type AskKin<'a> = &'a mut dyn FnMut(&[ChunkId]) -> Result<Vec<Option<Kin>>>;
 
-/// A delta below one part in so many of its chunk is good enough not to try without a base.
-const CLEARLY: usize = 8;
+/// A delta below this share of what samples take without a base is good enough not to try that with all,
+const CLEARLY: (usize, usize) = (3, 4);
+/// unless they get shorter than this share without one: text may compress to anything.
+const DENSE: (usize, usize) = (1, 4);
+/// How many samples, and bytes of each.
+const SAMPLES: (usize, usize) = (4, 8 << 10);
 /// Otherwise it must be smaller than this share of what the chunk takes without one.
 const SHARE: (usize, usize) = (15, 16);
 /// How deep the bases are that a chunk goes back to where those at hand are at the bound already,
@@ -64,8 +68,21 @@ impl Store {
         kin: AskKin<'_>,
         each: &mut dyn FnMut(Frame) -> Result<()>,
     ) -> Result<HashSet<ChunkId>> {
+        self.each_delta_at(DELTA_LEVEL, new, base, kin, each)
+    }
+
+    /// The same at another level of zstd: for benches.
+    #[doc(hidden)]
+    pub fn each_delta_at(
+        &self,
+        level: i32,
+        new: &Manifest,
+        base: Manifest,
+        kin: AskKin<'_>,
+        each: &mut dyn FnMut(Frame) -> Result<()>,
+    ) -> Result<HashSet<ChunkId>> {
         let aim = Aim {
-            level: DELTA_LEVEL,
+            level,
             depth: DELTA_DEPTH_MAX,
             most: SENT_MAX,
         };
@@ -86,7 +103,7 @@ impl Store {
         for some in segments::pairs(new, &version.manifest).chunks(segments::TOGETHER) {
             let lacking = receiver.lacks(some.iter().map(|(id, _)| *id))?;
             let missed = self.missed_segments(some, &lacking)?;
-            receiver.send(&missed, &mut sent, each)?;
+            receiver.send(missed, &mut sent, each)?;
         }
         let lists = sent.len();
         let mut aligner = Aligner::new(&version.chunks, |_| GAP_MAX);
@@ -99,13 +116,18 @@ impl Store {
             let mut lacking = receiver.lacks(chunks.iter().map(|(id, _)| *id))?;
             lacking.retain(|id| !sent.contains(id));
             let missed = self.missed(version, &mut aligner, &chunks, &lacking)?;
-            tried += missed.len();
-            receiver.send(&missed, &mut sent, each)
+            tried += missed
+                .iter()
+                .map(|missed| missed.chunks.len())
+                .sum::<usize>();
+            receiver.send(missed, &mut sent, each)
         })?;
         Ok(sent)
     }
 
-    /// The lacking chunks of a window, each once, with the base chunks that are like them.
+    /// The lacking chunks of a window, each once, with the base chunks that are like them. Those side by
+    /// side are one frame as long as what they are like is not too much for one: it is looked through
+    /// once for all of them, and they are compressed together as they would be without a base.
     fn missed(
         &self,
         version: &Version<'_>,
@@ -131,30 +153,35 @@ impl Store {
             .collect();
         let parts = aligner.window(&all, &|| version.features())?;
         let mut seen = HashSet::new();
-        let mut missed = Vec::new();
+        let mut missed: Vec<Missed> = Vec::new();
+        // Whether the last one ends where the next chunk begins.
+        let mut is_open = false;
         for (chunk, part) in all.iter().zip(parts) {
             let like = match part {
-                Part::Gap(part) | Part::Like(part) => part,
-                Part::Known(_) => continue,
+                Part::Gap(part) | Part::Like(part) => version.at(&part),
+                Part::Known(_) => Vec::new(),
             };
-            if lacking.contains(&chunk.id) && seen.insert(chunk.id) {
-                missed.push(Missed {
-                    id: chunk.id,
-                    bytes: chunk.bytes.to_vec(),
-                    like: version.at(&like),
-                });
+            if like.is_empty() || !lacking.contains(&chunk.id) || !seen.insert(chunk.id) {
+                is_open = false;
+                continue;
             }
+            let open = missed.last_mut().filter(|_| is_open);
+            if !open.is_some_and(|open| open.takes(chunk, &like)) {
+                missed.push(Missed::new(chunk.id, chunk.bytes.to_vec(), like));
+            }
+            is_open = true;
         }
         Ok(missed)
     }
 }
 
-/// A chunk to be sent.
+/// Chunks to be sent in one frame.
 struct Missed {
-    id: ChunkId,
+    chunks: Vec<(ChunkId, u32)>,
+    /// Theirs, one after the other.
     bytes: Vec<u8>,
-    /// The base chunks that are like it.
-    like: Vec<ChunkId>,
+    /// The base chunks that are like each of them.
+    likes: Vec<Vec<ChunkId>>,
 }
 
 /// What is known of the chunks of the receiver.
@@ -187,7 +214,7 @@ impl<'a, 'k> Receiver<'a, 'k> {
     /// Gives away those frames of missed chunks that are worth it.
     fn send(
         &mut self,
-        missed: &[Missed],
+        missed: Vec<Missed>,
         sent: &mut HashSet<ChunkId>,
         each: &mut dyn FnMut(Frame) -> Result<()>,
     ) -> Result<()> {
@@ -198,13 +225,20 @@ impl<'a, 'k> Receiver<'a, 'k> {
         Ok(())
     }
 
-    /// Those frames of missed chunks that are worth it.
-    fn frames(&mut self, missed: &[Missed]) -> Result<Vec<Frame>> {
-        let like = missed.iter().flat_map(|missed| missed.like.iter().copied());
+    /// Those frames of missed chunks that are worth it. Where bases are too deep, what they are based on
+    /// is more than one frame may name: then each chunk goes by itself.
+    fn frames(&mut self, missed: Vec<Missed>) -> Result<Vec<Frame>> {
+        let like = missed.iter().flat_map(|missed| missed.likes.concat());
         self.learn(like.collect())?;
+        let most = self.aim.depth - 1;
+        let (deep, mut missed): (Vec<_>, Vec<_>) = missed.into_iter().partition(|missed| {
+            let mut kin = missed.likes.iter().flatten().map(|id| self.kin.get(id));
+            kin.any(|kin| matches!(kin, Some(Some(kin)) if kin.depth > most))
+        });
+        missed.extend(deep.into_iter().flat_map(Missed::apart));
         let mut choices = Vec::with_capacity(missed.len());
-        for missed in missed {
-            choices.push(self.choices(&missed.like)?);
+        for missed in &missed {
+            choices.push(self.choices(&missed.like())?);
         }
         let tried: Vec<_> = missed.iter().zip(choices).collect();
         let mut frames = Vec::with_capacity(missed.len());
@@ -282,7 +316,63 @@ impl<'a, 'k> Receiver<'a, 'k> {
 }
 
 impl Missed {
-    /// The frame of the chunk with the best of these bases, if it is worth it.
+    fn new(id: ChunkId, bytes: Vec<u8>, like: Vec<ChunkId>) -> Missed {
+        Missed {
+            chunks: vec![(id, bytes.len() as u32)],
+            bytes,
+            likes: vec![like],
+        }
+    }
+
+    /// The base chunks that are like them, each once.
+    fn like(&self) -> Vec<ChunkId> {
+        let mut seen = HashSet::new();
+        let like = self.likes.iter().flatten().copied();
+        like.filter(|id| seen.insert(*id)).collect()
+    }
+
+    /// Takes the chunk that follows, if it is like what these are like.
+    fn takes(&mut self, chunk: &Chunk<'_>, like: &[ChunkId]) -> bool {
+        let known = self.like();
+        let more = like.iter().filter(|id| !known.contains(id)).count();
+        let fits = more < like.len()
+            && known.len() + more <= FRAME_BASES_MAX
+            && self.bytes.len() + chunk.bytes.len() <= FRAME_TARGET;
+        if fits {
+            self.likes.push(like.to_vec());
+            self.chunks.push((chunk.id, chunk.len as u32));
+            self.bytes.extend_from_slice(chunk.bytes);
+        }
+        fits
+    }
+
+    /// Each of the chunks by itself.
+    fn apart(self) -> Vec<Missed> {
+        let mut rest = self.bytes.as_slice();
+        let each = self.chunks.into_iter().zip(self.likes);
+        let each = each.map(|((id, len), like)| {
+            let (bytes, tail) = rest.split_at(len as usize);
+            rest = tail;
+            Missed::new(id, bytes.to_vec(), like)
+        });
+        each.collect()
+    }
+
+    /// Whether a difference of so many bytes is worth it, by what samples take without a base.
+    fn is_clearly_worth(&self, cost: usize) -> bool {
+        let part = self.bytes.len().div_ceil(SAMPLES.0).max(1);
+        let (mut all, mut packed) = (0, 0);
+        for part in self.bytes.chunks(part) {
+            let sample = &part[..part.len().min(SAMPLES.1)];
+            all += sample.len();
+            packed += frame::compressed_at(1, sample).map_or(sample.len(), |packed| packed.len());
+        }
+        let alone = packed * self.bytes.len() / all.max(1);
+        let is_dense = alone * DENSE.1 < self.bytes.len() * DENSE.0;
+        !is_dense && cost * CLEARLY.1 < alone * CLEARLY.0
+    }
+
+    /// Their frame with the best of these bases, if it is worth it.
     fn frame(&self, choices: &[Vec<ChunkId>], bases: &Bases, level: i32) -> Option<Frame> {
         let mut best: Option<(Vec<u8>, &Vec<ChunkId>)> = None;
         for named in choices {
@@ -303,7 +393,7 @@ impl Missed {
         let (stored, named) = best?;
         // With the ids of its bases, in the frame and in the table.
         let cost = stored.len() + 64 * named.len();
-        if cost >= self.bytes.len() / CLEARLY {
+        if !self.is_clearly_worth(cost) {
             let plain = frame::compressed(&self.bytes).map_or(self.bytes.len(), |p| p.len());
             if cost * SHARE.1 >= plain.min(self.bytes.len()) * SHARE.0 {
                 return None;
@@ -313,9 +403,12 @@ impl Missed {
             codec: Codec::ZstdPrefix,
             // Whoever stores it knows how deep it is there.
             depth: 1,
-            chunks: vec![(self.id, self.bytes.len() as u32)],
+            chunks: self.chunks.clone(),
             bases: named.clone(),
             stored,
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,7 +62,7 @@ pub const REPACK_STEP: u64 = 32 << 20;
 pub const DEEP_LEVELS: (i32, i32) = (12, 19);
 /// Size of zstd's tables, as a power of two, where a prefix is to be found in them.
 pub const PREFIX_HASH_LOG: u32 = 18;
-/// Window, as a power of two, that reaches from the end of the longest chunk to the begin of its prefix.
+/// Window, as a power of two, that reaches from the end of a run of chunks to the begin of its prefix.
 pub const PREFIX_WINDOW_LOG: u32 = 21;
 /// Largest zstd window that a reader accepts, as a power of two.
 pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;

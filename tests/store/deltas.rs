@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use lob_store::disk::OsDisk;
 use lob_store::fsck::{self, Depth, Gravity};
-use lob_store::{ChunkId, Error, LobId, Manifest, Parts, Store, limits};
+use lob_store::{ChunkId, Error, Frame, LobId, Manifest, Parts, Store, limits};
 
 use super::{noise, open, read};
 
@@ -167,11 +167,12 @@ fn the_same_versions_give_the_same_frames() {
             frames.push(frame);
             Ok(())
         });
-        assert_eq!(sent.unwrap().len(), frames.len());
+        let listed = frames.iter().map(|frame: &Frame| frame.chunks.len());
+        assert_eq!(sent.unwrap().len(), listed.sum::<usize>());
         frames
     };
     let one = frames("one");
-    assert!(one.len() > 30);
+    assert!(one.len() > 5);
     assert!(one == frames("two"));
 }
 
@@ -328,7 +329,7 @@ fn a_frame_on_a_base_at_the_bound_is_stored_without_it() {
         .unwrap();
     writer.add_manifest(&new).unwrap();
     writer.finish().unwrap();
-    assert!(frames > 10);
+    assert!(frames > 2);
     for found in depths(&to, &contents[9]) {
         depth = depth.max(found);
     }

@@ -77,13 +77,7 @@ impl Store {
         let missed = pairs
             .iter()
             .filter(|(id, like)| !like.is_empty() && lacking.contains(id));
-        let read = missed.map(|(id, like)| {
-            Ok(Missed {
-                id: *id,
-                bytes: self.chunk(id)?,
-                like: like.clone(),
-            })
-        });
+        let read = missed.map(|(id, like)| Ok(Missed::new(*id, self.chunk(id)?, like.clone())));
         read.collect()
     }
 }

@@ -1,0 +1,123 @@
+//! How fast delta frames are made, over the bytes that the new version has and the old one has not.
+//!
+//! `RAYON_NUM_THREADS=1 taskset -c 0 cargo bench --bench delta -- [OLD NEW]...`
+//!
+//! Everything that a push does is in it, from looking for what is alike to the frames, but for what
+//! goes over the link. Counted is the time that the process had a core, so that other work beside it
+//! matters less; the best of five. Without files a made-up pair serves: every 2 KB a byte changed.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use lob_store::disk::OsDisk;
+use lob_store::{ChunkId, Kin, LobId, Manifest, Parts, Store};
+
+/// Levels of zstd: that of plain frames, and that of the delta frames of a push.
+const LEVELS: [i32; 2] = [3, 6];
+const RUNS: usize = 5;
+
+fn main() {
+    let files: Vec<String> = std::env::args().skip(1).collect();
+    let files: Vec<_> = files.iter().filter(|arg| *arg != "--bench").collect();
+    if files.is_empty() {
+        let old = made_up(24 << 20);
+        let mut new = old.clone();
+        new.iter_mut().step_by(2000).for_each(|byte| *byte ^= 1);
+        pair("made up", &old, &new);
+    }
+    for two in files.chunks_exact(2) {
+        let [old, new] = [two[0], two[1]].map(|path| std::fs::read(path).expect("is read"));
+        pair(&format!("{} to {}", two[0], two[1]), &old, &new);
+    }
+}
+
+fn pair(name: &str, old: &[u8], new: &[u8]) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Store::open_or_create(Arc::new(OsDisk), &dir.path().join("s")).expect("a store");
+    let [old, new] = [old, new].map(|content| add(&store, content));
+    let held: HashSet<_> = list(&store, &old).into_iter().map(|(id, _)| id).collect();
+    let missed = list(&store, &new)
+        .into_iter()
+        .filter(|(id, _)| !held.contains(id));
+    let missed: u64 = missed.map(|(_, len)| u64::from(len)).sum();
+    for level in LEVELS {
+        let runs = (0..RUNS).map(|_| frames(&store, &old, &new, &held, level));
+        let (nanos, frames, bytes) = runs.min().unwrap_or_default();
+        let speed = missed as f64 * 1000.0 / nanos.max(1) as f64;
+        println!(
+            "{name}, level {level}: {missed} bytes to {bytes} in {frames} frames, {speed:.0} MB/s"
+        );
+    }
+}
+
+/// Nanoseconds of a core, frames, and their bytes with the ids of their bases.
+fn frames(
+    store: &Store,
+    old: &Manifest,
+    new: &Manifest,
+    held: &HashSet<ChunkId>,
+    level: i32,
+) -> (u64, usize, usize) {
+    let kin = |id: &ChunkId| held.contains(id).then(Kin::default);
+    let mut ask = |ids: &[ChunkId]| Ok(ids.iter().map(kin).collect());
+    let (mut frames, mut bytes) = (0, 0);
+    let before = nanos();
+    let made = store.each_delta_at(level, new, old.clone(), &mut ask, &mut |frame| {
+        frames += 1;
+        bytes += frame.stored.len() + 64 * frame.bases.len();
+        Ok(())
+    });
+    let _ = made.expect("makes frames");
+    (nanos() - before, frames, bytes)
+}
+
+/// How long all threads of this process have had a core, where the system tells; else the time.
+fn nanos() -> u64 {
+    let threads = std::fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let told =
+        threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("schedstat")).ok());
+    let nanos = told.filter_map(|told| told.split(' ').next()?.parse::<u64>().ok());
+    match nanos.sum() {
+        0 => std::time::SystemTime::UNIX_EPOCH
+            .elapsed()
+            .map_or(0, |since| since.as_nanos() as u64),
+        nanos => nanos,
+    }
+}
+
+fn add(store: &Store, content: &[u8]) -> Manifest {
+    let mut writer = store.writer().expect("a writer");
+    let added = writer.add(&mut &*content, &()).expect("adds");
+    writer.finish().expect("publishes");
+    let manifest = store.manifest(&LobId::of(content)).expect("is read");
+    assert_eq!(added.size, content.len() as u64);
+    manifest.expect("is there")
+}
+
+/// The chunks of a lob.
+fn list(store: &Store, manifest: &Manifest) -> Vec<(ChunkId, u32)> {
+    let segments = match &manifest.parts {
+        Parts::Chunks(chunks) => return chunks.clone(),
+        Parts::Segments(segments) => segments,
+    };
+    let lists = segments.iter().map(|segment| {
+        let bytes = store.chunk(&segment.id).expect("is there");
+        segment.decode_list(&bytes).expect("is a list")
+    });
+    lists.flatten().collect()
+}
+
+/// Words of which some come again, about as compressible as programs are.
+fn made_up(len: usize) -> Vec<u8> {
+    let mut random = vec![0; len / 4];
+    blake3::Hasher::new().finalize_xof().fill(&mut random);
+    let words: Vec<_> = random.chunks_exact(8).collect();
+    let again = |word: &[u8]| words[usize::from(word[0]) * 7].to_vec();
+    let four = words
+        .iter()
+        .flat_map(|word| [word.to_vec(), again(word), vec![0; 8], again(&word[1..])]);
+    four.flatten().collect()
+}
