@@ -158,41 +158,34 @@ pub(crate) fn decode(
     raw_len: usize,
     prefix: &[u8],
 ) -> Result<Vec<u8>> {
-    if raw_len > FRAME_RAW_MAX {
-        return Err(Error::damaged("frame", "its length is out of bounds"));
-    }
-    let mut raw = vec![0; raw_len];
-    decode_to(codec, stored, &mut raw, prefix)?;
-    Ok(raw)
-}
-
-/// [`decode`] to where the bytes are to stand, all of which it fills.
-pub(crate) fn decode_to(codec: Codec, stored: &[u8], raw: &mut [u8], prefix: &[u8]) -> Result<()> {
     let bad = |why: &str| Error::damaged("frame", why);
+    if raw_len > FRAME_RAW_MAX {
+        return Err(bad("its length is out of bounds"));
+    }
     if codec == Codec::Raw {
-        if stored.len() != raw.len() {
-            return Err(bad("a raw frame of another length than declared"));
-        }
-        raw.copy_from_slice(stored);
-        return Ok(());
+        return match stored.len() == raw_len {
+            true => Ok(stored.to_vec()),
+            false => Err(bad("a raw frame of another length than declared")),
+        };
     }
     // One whole zstd frame of a declared size and nothing after it: no bombs, no skippable frames.
     if !stored.starts_with(&zstd_safe::zstd_sys::ZSTD_MAGICNUMBER.to_le_bytes())
-        || zstd_safe::get_frame_content_size(stored).ok().flatten() != Some(raw.len() as u64)
+        || zstd_safe::get_frame_content_size(stored).ok().flatten() != Some(raw_len as u64)
         || zstd_safe::find_frame_compressed_size(stored) != Ok(stored.len())
         || !window_fits(stored)
     {
         return Err(bad("not one zstd frame of the declared length"));
     }
+    let mut raw = Vec::with_capacity(raw_len);
     let decoded = DECOMPRESSOR.with_borrow_mut(|slot| {
         let context = slot.get_or_insert_with(DCtx::create);
         match codec {
-            Codec::ZstdPrefix => decode_with_prefix(context, stored, prefix, raw),
-            _ => context.decompress(raw, stored),
+            Codec::ZstdPrefix => decode_with_prefix(context, stored, prefix, &mut raw),
+            _ => context.decompress(&mut raw, stored),
         }
     });
     match decoded {
-        Ok(n) if n == raw.len() => Ok(()),
+        Ok(n) if n == raw_len && raw.len() == raw_len => Ok(raw),
         Ok(_) => Err(bad("it decodes to another length than declared")),
         Err(code) => Err(bad(zstd_safe::get_error_name(code))),
     }
@@ -214,7 +207,7 @@ fn decode_with_prefix(
     context: &mut DCtx<'_>,
     stored: &[u8],
     prefix: &[u8],
-    raw: &mut [u8],
+    raw: &mut Vec<u8>,
 ) -> SafeResult {
     // What begins as a dictionary of zstd does would be taken for one, and not for its bytes. A context
     // that is told otherwise can't be used again.

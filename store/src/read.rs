@@ -5,6 +5,7 @@ mod recent;
 mod stored;
 mod window;
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::ops::Range;
@@ -26,6 +27,10 @@ pub(crate) use bases::{Bases, batches};
 pub(crate) use recent::Recent;
 pub use stored::Stored;
 use window::Window;
+
+thread_local! {
+    static PREFIX: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// What the frame of a chunk stands on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -248,8 +253,13 @@ impl Store {
             Codec::Raw if stored.len() == raw_len => Ok(stored),
             Codec::Raw | Codec::Zstd => decode(codec, &stored, raw_len, &[]),
             Codec::ZstdPrefix => {
-                let prefix = self.prefix(&place.table.bases(&place.entry), bases)?;
-                decode(codec, &stored, raw_len, &prefix)
+                // One for all frames of a thread: the system takes long to give memory anew.
+                let mut prefix = PREFIX.take();
+                prefix.clear();
+                self.prefix(&place.table.bases(&place.entry), bases, &mut prefix)?;
+                let raw = decode(codec, &stored, raw_len, &prefix);
+                PREFIX.set(prefix);
+                raw
             }
         };
         self.in_pack(&place.pack, raw)

@@ -130,12 +130,16 @@ impl Store {
         Ok(bases)
     }
 
-    /// The bytes before those of a frame with these bases.
-    pub(super) fn prefix(&self, named: &[ChunkId], bases: &Bases) -> Result<Vec<u8>> {
+    /// Appends the bytes before those of a frame with these bases.
+    pub(super) fn prefix(
+        &self,
+        named: &[ChunkId],
+        bases: &Bases,
+        prefix: &mut Vec<u8>,
+    ) -> Result<()> {
         if bases.depth >= READ_DEPTH_MAX {
             return Err(Error::damaged("a frame", "its bases are too deep"));
         }
-        let mut prefix = Vec::new();
         for id in named {
             match (bases.get(id), bases.failed.get(id)) {
                 (Some(bytes), _) => prefix.extend_from_slice(bytes),
@@ -145,7 +149,7 @@ impl Store {
                 (None, None) => prefix.extend(self.chunk_at_depth(id, bases.depth + 1)?),
             }
         }
-        Ok(prefix)
+        Ok(())
     }
 
     /// Fails unless every chunk of a frame from elsewhere hashes to its id. The bases of a delta
@@ -180,7 +184,8 @@ impl Store {
 
     fn raw_of(&self, frame: &Frame, bases: &Bases) -> Result<Vec<u8>> {
         frame.check()?;
-        let prefix = self.prefix(&frame.bases, bases)?;
+        let mut prefix = Vec::new();
+        self.prefix(&frame.bases, bases, &mut prefix)?;
         decode(frame.codec, &frame.stored, frame.raw_len(), &prefix)
     }
 
