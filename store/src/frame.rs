@@ -254,11 +254,13 @@ pub(crate) fn compressed_at(level: i32, raw: &[u8]) -> Option<Vec<u8>> {
 /// zstd would choose its tables by the length of `raw`, and not find what is in a longer prefix.
 pub(crate) fn compress_with_prefix(raw: &[u8], prefix: &[u8], level: i32) -> Option<Vec<u8>> {
     let mut context = zstd_safe::CCtx::create();
+    let all = (prefix.len() + raw.len()).next_power_of_two().ilog2();
+    let log = all.clamp(*PREFIX_HASH_LOG.start(), *PREFIX_HASH_LOG.end());
     for parameter in [
         CParameter::CompressionLevel(level),
         CParameter::WindowLog(PREFIX_WINDOW_LOG),
-        CParameter::HashLog(PREFIX_HASH_LOG),
-        CParameter::ChainLog(PREFIX_HASH_LOG),
+        CParameter::HashLog(log),
+        CParameter::ChainLog(log),
         CParameter::ContentSizeFlag(true),
     ] {
         let _ = context.set_parameter(parameter).ok()?;

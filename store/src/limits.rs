@@ -1,5 +1,6 @@
 //! Every number that bounds memory, disk or work, in one place, with its reason.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Shortest chunk, except the last of a lob. Half the mean dedups as well as less and doubles the
@@ -60,8 +61,9 @@ pub const REPACK_TURNED_MAX: usize = 1 << 20;
 pub const REPACK_STEP: u64 = 32 << 20;
 /// Levels of the plain frames and the delta frames of a deep repack.
 pub const DEEP_LEVELS: (i32, i32) = (12, 19);
-/// Size of zstd's tables, as a power of two, where a prefix is to be found in them.
-pub const PREFIX_HASH_LOG: u32 = 18;
+/// Sizes of zstd's tables, as powers of two, where a prefix is to be found in them: room for each byte of it
+/// and of what is compressed, or else what comes later takes the places of the begin of the prefix.
+pub const PREFIX_HASH_LOG: RangeInclusive<u32> = 18..=20;
 /// Window, as a power of two, that reaches from the end of a run of chunks to the begin of its prefix.
 pub const PREFIX_WINDOW_LOG: u32 = 21;
 /// Largest zstd window that a reader accepts, as a power of two.
