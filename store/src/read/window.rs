@@ -73,10 +73,9 @@ impl Store {
         // What comes out right was made of what is right. Otherwise each base is looked at, and taken
         // from elsewhere if need be.
         let frames = match decode(true) {
-            Err(error) if is_absent(&error) => decode(false),
-            frames => frames,
+            Err(error) if is_absent(&error) => decode(false)?,
+            frames => frames?,
         };
-        let frames = frames?;
         Ok(Window { frames, order })
     }
 
