@@ -175,3 +175,24 @@ fn a_damaged_base_is_told_by_name_and_nothing_wrong_is_read() {
         other => panic!("{other:?}"),
     }
 }
+
+/// Text gets shorter behind any base, and no shorter than without one.
+#[test]
+fn a_base_that_does_not_help_is_done_without() {
+    let hex = |seed| {
+        let bytes = noise(seed, 40_000).into_iter();
+        bytes.map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let old = hex(1).into_bytes();
+    let (store, manifest, _) = store_of(&old, &old);
+    let base = chunks(&store, &manifest)[0];
+    let bases = store.bases([base].into_iter(), 0).unwrap();
+    let frame = |bytes: Vec<u8>| {
+        let missed = Missed::new(ChunkId::of(&bytes), bytes, vec![base]);
+        missed.frame(&[vec![base]], &bases, DELTA_LEVEL)
+    };
+    assert!(frame(hex(2).into_bytes()).is_none());
+    let mut like = store.chunk(&base).unwrap();
+    like[100] ^= 1;
+    assert!(frame(like).is_some());
+}
