@@ -6,15 +6,17 @@ use super::hold;
 use super::source::rust;
 
 /// Which modules of crate `lob` each of them may use, from DESIGN's arrow
-/// `main -> cli -> {sync, serve, git, ui, remote} -> store`; `sync -> {remote, git}`.
+/// `main -> cli -> {sync, serve, git, ui, remote} -> store`; `sync -> {remote, git}`;
+/// `{serve, remote} -> wire`.
 const LOB_MAY_USE: &[(&str, &[&str])] = &[
     ("main", &[]),
     ("bin", &[]),
     ("lib", &["cli"]),
     ("cli", &["sync", "serve", "git", "ui", "remote"]),
     ("sync", &["remote", "git"]),
-    ("serve", &["remote", "git"]),
-    ("remote", &["git"]),
+    ("serve", &["remote", "git", "wire"]),
+    ("remote", &["git", "wire"]),
+    ("wire", &[]),
     ("git", &[]),
     ("ui", &[]),
 ];

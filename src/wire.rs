@@ -1,0 +1,193 @@
+//! What smart remotes say to each other, and the seam between those who say it and those who carry it.
+//!
+//! An [`Exchange`] carries one request to a service and its answer back; a [`Serve`] answers it. What
+//! is in them stands in docs/protocol.md. Neither knows a socket: what carries requests over HTTP, TLS
+//! and ssh implements the one and calls the other.
+
+mod refusal;
+
+use std::fmt;
+use std::io::{Read, Write};
+
+pub use refusal::{ExchangeError, Refusal, RefusalKind};
+
+/// What a request asks for. Each may be sent again: twice the same does what once does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Verb {
+    /// Which versions are spoken, and which store this is.
+    Hello,
+    /// Which lobs are there, and how long they are.
+    Sizes,
+    /// As [`Verb::Sizes`], and what was set aside comes back.
+    Recall,
+    /// Which lobs are set aside.
+    Aside,
+    /// As [`Verb::Recall`], and what is there counts as stored just now.
+    Hold,
+    /// Which chunks are there.
+    Has,
+    /// The manifests of lobs.
+    Manifests,
+    /// The bytes of chunks.
+    Chunks,
+    /// What the frames of chunks stand on.
+    Kin,
+    /// Frames that hold chunks.
+    Frames,
+    /// Frames of what a receiver lacks of a lob, as the difference from another version.
+    Deltas,
+    /// All lobs.
+    Lobs,
+    /// A digest over lobs.
+    Digest,
+    /// Frames to store, and manifests of lobs to name when they are there.
+    Put,
+}
+
+/// What somebody may do with a store; each includes those before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Rights {
+    /// Read what is there.
+    Read,
+    /// And add to it.
+    Append,
+    /// And delete from it.
+    Write,
+}
+
+impl Verb {
+    /// All verbs.
+    pub const ALL: [Verb; 14] = [
+        Verb::Hello,
+        Verb::Sizes,
+        Verb::Recall,
+        Verb::Aside,
+        Verb::Hold,
+        Verb::Has,
+        Verb::Manifests,
+        Verb::Chunks,
+        Verb::Kin,
+        Verb::Frames,
+        Verb::Deltas,
+        Verb::Lobs,
+        Verb::Digest,
+        Verb::Put,
+    ];
+
+    /// The last part of the path of its requests: lower-case letters.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verb::Hello => "hello",
+            Verb::Sizes => "sizes",
+            Verb::Recall => "recall",
+            Verb::Aside => "aside",
+            Verb::Hold => "hold",
+            Verb::Has => "has",
+            Verb::Manifests => "manifests",
+            Verb::Chunks => "chunks",
+            Verb::Kin => "kin",
+            Verb::Frames => "frames",
+            Verb::Deltas => "deltas",
+            Verb::Lobs => "lobs",
+            Verb::Digest => "digest",
+            Verb::Put => "put",
+        }
+    }
+
+    /// The verb of this name.
+    pub fn named(name: &str) -> Option<Verb> {
+        Verb::ALL.into_iter().find(|verb| verb.name() == name)
+    }
+
+    /// What a caller must at least be allowed to do. A service checks it; who carries requests may do so
+    /// before it reads them.
+    pub fn needs(self) -> Rights {
+        match self {
+            Verb::Hold | Verb::Put => Rights::Append,
+            _ => Rights::Read,
+        }
+    }
+}
+
+/// The body of a request.
+pub enum Body {
+    /// A short one, which can be sent again on another connection.
+    Bytes(Vec<u8>),
+    /// A long one, made while it is sent. An error of the reader must reach the service as a cut: the
+    /// end of the body is never sent then.
+    Stream(Box<dyn Read + Send>),
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Body::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
+            Body::Stream(_) => f.write_str("Stream"),
+        }
+    }
+}
+
+/// Carries requests to one store of a service. Any thread, many at once.
+pub trait Exchange: Send + Sync + fmt::Debug {
+    /// Sends a request, and returns its answer as it arrives. The body is read as it is sent, in bounded
+    /// memory. The reader fails where the answer was cut, as far as that can be told: what is in it says
+    /// by itself where it ends.
+    ///
+    /// # Errors
+    /// [`ExchangeError::Refused`] with what the service said in place of an answer, or
+    /// [`ExchangeError::Broken`] where it could not be asked.
+    fn exchange(&self, verb: Verb, body: Body) -> Result<Box<dyn Read + Send>, ExchangeError>;
+
+    /// Where the store is, for messages: without anything secret.
+    fn describe(&self) -> String;
+}
+
+/// Who asks, and what he may do. Found out by who carries the requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// His name, for the log.
+    pub name: String,
+    /// From where he asks, for the log.
+    pub from: String,
+    /// What he may do with the store that is asked.
+    pub rights: Rights,
+}
+
+/// Answers the requests to one store. Any thread, many at once; blocks.
+pub trait Serve: Send + Sync {
+    /// Reads a request from `body`, until it has enough, and writes the answer to `answer`, as it comes
+    /// to be.
+    ///
+    /// # Errors
+    /// A [`Refusal`], where nothing was written to `answer`. Once something was, the answer itself ends
+    /// with what went wrong, or breaks off where `answer` fails.
+    fn serve(
+        &self,
+        caller: &Caller,
+        verb: Verb,
+        body: &mut dyn Read,
+        answer: &mut dyn Write,
+    ) -> Result<(), Refusal>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verb_has_a_name_of_its_own() {
+        for verb in Verb::ALL {
+            assert_eq!(Verb::named(verb.name()), Some(verb));
+            assert!(verb.name().bytes().all(|c| c.is_ascii_lowercase()));
+        }
+        assert_eq!(Verb::named("HELLO"), None);
+        assert_eq!(Verb::named(""), None);
+    }
+
+    #[test]
+    fn whoever_may_do_more_may_do_less() {
+        assert!(Rights::Write > Rights::Append && Rights::Append > Rights::Read);
+        assert!(Verb::Frames.needs() <= Rights::Read);
+        assert!(Verb::Put.needs() > Rights::Read);
+    }
+}
