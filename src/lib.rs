@@ -8,6 +8,7 @@
 mod cli;
 pub mod git;
 pub mod remote;
+pub mod serve;
 pub mod sync;
 pub mod ui;
 pub mod wire;

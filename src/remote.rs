@@ -11,6 +11,8 @@ mod dir;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod retry;
+mod served;
 pub mod url;
 
 use std::collections::HashSet;
@@ -21,6 +23,8 @@ use lob_store::{ChunkId, Cursor, Epoch, Frame, Kin, LobId, LobInfo, Manifest, St
 pub use absent::Absent;
 pub use dir::{Access, open_dir};
 pub use error::{Error, Result};
+pub use retry::retrying;
+pub use served::Served;
 pub use url::Location;
 
 /// Asks a receiver what the frames of chunks stand on.

@@ -22,7 +22,6 @@ pub mod prefetch;
 pub mod proof;
 pub mod push;
 pub mod repair;
-mod retry;
 mod run;
 pub mod sharers;
 pub mod state;

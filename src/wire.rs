@@ -4,11 +4,16 @@
 //! is in them stands in docs/protocol.md. Neither knows a socket: what carries requests over HTTP, TLS
 //! and ssh implements the one and calls the other.
 
+pub mod field;
+pub mod list;
+pub mod message;
 mod refusal;
 
 use std::fmt;
 use std::io::{Read, Write};
 
+pub use field::{FieldReader, FieldWriter, Tag, WireError};
+pub use message::{Asked, Hello, Welcome};
 pub use refusal::{ExchangeError, Refusal, RefusalKind};
 
 /// What a request asks for. Each may be sent again: twice the same does what once does.

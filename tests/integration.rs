@@ -20,6 +20,7 @@ mod manners;
 mod promises;
 mod prune;
 mod repair;
+mod served;
 mod setup;
 mod shared;
 mod store;

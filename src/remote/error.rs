@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use lob_store::{ChunkId, StoreId};
 
+use crate::wire::{Refusal, RefusalKind};
+
 /// The result of every fallible operation on a remote.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -68,6 +70,26 @@ pub enum Error {
         /// The chunk.
         chunk: ChunkId,
     },
+    /// A service refused.
+    #[error("{place}: {refusal}")]
+    Refused {
+        /// The remote.
+        place: String,
+        /// What it said.
+        refusal: Refusal,
+    },
+    /// A remote could not be asked, or its answer broke off.
+    #[error("{place}: {message}")]
+    Broken {
+        /// The remote.
+        place: String,
+        /// What happened.
+        message: String,
+        /// What the user can do about it.
+        hint: Option<String>,
+        /// Whether the same may succeed a moment later.
+        transient: bool,
+    },
     /// The store at one of the two ends.
     #[error(transparent)]
     Store(#[from] lob_store::Error),
@@ -97,6 +119,8 @@ impl Error {
             Error::Left { .. } => {
                 "somebody prunes that store, again and again: run this once more".into()
             }
+            Error::Refused { refusal, .. } => return refused(refusal.kind).map(str::to_owned),
+            Error::Broken { hint, .. } => return hint.clone(),
             Error::Store(error) => return error.hint(),
             _ => return None,
         })
@@ -104,8 +128,11 @@ impl Error {
 
     /// Whether the same call may succeed a moment later.
     pub fn is_transient(&self) -> bool {
-        let Error::Store(error) = self else {
-            return false;
+        let error = match self {
+            Error::Store(error) => error,
+            Error::Refused { refusal, .. } => return refusal.kind.is_transient(),
+            Error::Broken { transient, .. } => return *transient,
+            _ => return false,
         };
         let (lob_store::Error::Io { source, .. }
         | lob_store::Error::Source(source)
@@ -127,4 +154,19 @@ impl Error {
     pub fn is_interrupted(&self) -> bool {
         matches!(self, Error::Store(lob_store::Error::Interrupted))
     }
+}
+
+/// What the user can do about a refusal.
+fn refused(kind: RefusalKind) -> Option<&'static str> {
+    Some(match kind {
+        RefusalKind::Unauthorized => "who serves it can say which token or password to use",
+        RefusalKind::Forbidden => "who serves it can give the right to do this",
+        RefusalKind::Busy => "run the same command again later: it goes on where this one ended",
+        RefusalKind::Full => {
+            "make room on that disk (lob gc there), and run the same command again: it goes on"
+        }
+        RefusalKind::Damaged => "lob fsck and lob repair, where that store is",
+        RefusalKind::Unsupported => "install the same lob on both sides",
+        _ => return None,
+    })
 }

@@ -13,8 +13,7 @@ mod lanes;
 
 use super::pace::Pace;
 use super::plan::Why;
-use super::retry::retrying;
-use crate::remote::{Error, Origin, Remote, Result};
+use crate::remote::{Error, Origin, Remote, Result, retrying};
 use lanes::Lanes;
 
 /// Most lobs in one window.

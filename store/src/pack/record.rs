@@ -28,6 +28,29 @@ impl Frame {
     pub fn record_len(&self) -> u64 {
         (frame_head(self.chunks.len(), self.bases.len()) + self.stored.len()) as u64
     }
+
+    /// The bytes of its record up to `stored`, with which the record ends (docs/format.md).
+    pub fn head(&self) -> Vec<u8> {
+        encode_frame_head(self)
+    }
+
+    /// Reads the record of a frame, which is all of `bytes`. Its limits hold; its chunks are not
+    /// verified.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where it is none, and [`Error::Later`] where a later program wrote it.
+    pub fn decode(mut bytes: Vec<u8>) -> Result<Frame> {
+        let bad = || Error::damaged("record", "it is cut off");
+        let header = RecordHeader::decode(bytes.get(..RECORD_HEADER).ok_or_else(bad)?)?;
+        if bytes.len() < header.head_len() {
+            return Err(bad());
+        }
+        let stored = bytes.split_off(header.head_len());
+        match header.decode_record(&bytes, stored)? {
+            Record::Frame(frame) => Ok(frame),
+            _ => Err(Error::damaged("record", "it is not of a frame")),
+        }
+    }
 }
 
 /// Length of a frame record up to its stored bytes.

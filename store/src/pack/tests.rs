@@ -222,3 +222,25 @@ fn a_manifest_record_has_no_fields_of_a_frame() {
     end.expect("reads up to it");
     assert_eq!(all.len(), 2);
 }
+
+#[test]
+fn the_record_of_a_frame_comes_back_alone() {
+    let raw = vec![b'x'; 3000];
+    let chunks = vec![(ChunkId::of(&raw), 3000)];
+    let mut delta = Frame::plain(chunks, &raw);
+    delta.codec = crate::frame::Codec::ZstdPrefix;
+    delta.depth = 1;
+    delta.bases = vec![ChunkId::of(b"base")];
+    for frame in [Frame::plain(vec![(ChunkId::of(b"a"), 1)], b"a"), delta] {
+        let bytes = [frame.head().as_slice(), &frame.stored].concat();
+        assert_eq!(bytes.len() as u64, frame.record_len());
+        assert_eq!(Frame::decode(bytes.clone()).expect("decodes"), frame);
+        for cut in 0..bytes.len() {
+            assert!(Frame::decode(bytes[..cut].to_vec()).is_err(), "{cut}");
+        }
+        let long = [bytes.as_slice(), &[0]].concat();
+        assert!(Frame::decode(long).is_err());
+    }
+    assert!(Frame::decode(foreign_record(0x80)).is_err());
+    assert!(Frame::decode(foreign_record(2)).is_err());
+}

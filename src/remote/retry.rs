@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::remote::{Error, Result};
+use super::error::{Error, Result};
 
 /// Attempts in all before a transient error is final.
 const ATTEMPTS: u32 = 5;

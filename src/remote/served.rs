@@ -1,0 +1,447 @@
+//! A store behind a service.
+//!
+//! Answers are not trusted: each must be of what was asked for, as much of it, in its order and within
+//! its limits. What is in frames is verified by the store that takes them.
+
+mod sending;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lob_store::{ChunkId, Cursor, Epoch, Frame, Kin, LobId, LobInfo, Manifest, StoreId};
+
+use super::error::{Error, Result};
+use super::{Access, Digest, Digester, MANIFEST_ITEMS, Origin, Remote, Upload, retrying};
+use crate::wire::field::ITEMS_MAX;
+use crate::wire::list::{read_flags, read_kins, read_sizes, take_lobs};
+use crate::wire::message::{IDS_MAX, RELIED_MAX};
+use crate::wire::{Asked, Body, Exchange, ExchangeError, FieldReader, Hello, Refusal, RefusalKind};
+use crate::wire::{Tag, Verb, Welcome, WireError};
+use sending::Sending;
+
+/// A store behind a service.
+pub struct Served {
+    exchange: Arc<dyn Exchange>,
+    store: StoreId,
+    now: Mutex<Now>,
+}
+
+/// What the service last said of the store.
+#[derive(Debug, Clone, Copy)]
+struct Now {
+    cursor: Cursor,
+    epoch: Epoch,
+    free: Option<u64>,
+    /// Whether nothing else was asked since, so that it need not be asked for again.
+    is_new: bool,
+    /// Whether it is to be asked for again before it is told.
+    is_old: bool,
+}
+
+impl fmt::Debug for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Served({:?})", self.exchange)
+    }
+}
+
+impl Served {
+    /// Asks which store is there. To write, one is made where there is none; `expected` is the one that
+    /// was there before, where one was.
+    ///
+    /// # Errors
+    /// [`Error::NoStore`], [`Error::Gone`] and [`Error::OtherStore`] as of a directory; [`Error::Refused`]
+    /// and [`Error::Broken`].
+    pub fn connect(
+        exchange: Arc<dyn Exchange>,
+        access: Access,
+        expected: Option<StoreId>,
+    ) -> Result<Served> {
+        // Where a store was before, a new one would hide that it is gone.
+        let create = access == Access::Write && expected.is_none();
+        let path = PathBuf::from(exchange.describe());
+        let welcome = match greet(exchange.as_ref(), Hello { create }) {
+            Err(Error::Refused { refusal, .. }) if refusal.kind == RefusalKind::NotFound => {
+                return Err(match expected {
+                    Some(expected) => Error::Gone { path, expected },
+                    None if create => Error::Refused {
+                        place: exchange.describe(),
+                        refusal,
+                    },
+                    None => Error::NoStore(path),
+                });
+            }
+            welcome => welcome?,
+        };
+        match expected {
+            Some(expected) if expected != welcome.store => Err(Error::OtherStore {
+                path,
+                expected,
+                found: welcome.store,
+            }),
+            _ => Ok(Served {
+                exchange,
+                store: welcome.store,
+                now: Mutex::new(Now::of(&welcome)),
+            }),
+        }
+    }
+
+    /// What the service says of the store, asked again where that is due.
+    fn now(&self) -> Result<Now> {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.is_old {
+            let welcome = greet(self.exchange.as_ref(), Hello::default())?;
+            if welcome.store != self.store {
+                return Err(Error::OtherStore {
+                    path: PathBuf::from(self.describe()),
+                    expected: self.store,
+                    found: welcome.store,
+                });
+            }
+            *now = Now::of(&welcome);
+        }
+        now.is_new = false;
+        Ok(*now)
+    }
+
+    fn request(&self, ids: impl Iterator<Item = [u8; 32]>, relied: &[ChunkId]) -> Result<Vec<u8>> {
+        let asked = Asked {
+            store: self.store,
+            ids: ids.collect(),
+            relied: relied.iter().map(|id| *id.as_bytes()).collect(),
+        };
+        asked.encode().map_err(|error| self.unasked(error))
+    }
+
+    /// Asks, and reads an answer that is short: where it is cut, it is asked for again.
+    fn ask<T>(
+        &self,
+        verb: Verb,
+        body: &[u8],
+        read: impl Fn(&mut FieldReader<'_>) -> Result<T, WireError>,
+    ) -> Result<T> {
+        retrying(|| {
+            let mut answer = self.exchange(verb, body)?;
+            read(&mut FieldReader::new(&mut answer)).map_err(|error| self.failed(error))
+        })
+    }
+
+    fn exchange(&self, verb: Verb, body: &[u8]) -> Result<Box<dyn Read + Send>> {
+        let answer = self.exchange.exchange(verb, Body::Bytes(body.to_vec()));
+        answer.map_err(|error| of_exchange(self.describe(), error))
+    }
+
+    fn of_lobs<T>(
+        &self,
+        verb: Verb,
+        ids: &[LobId],
+        read: impl Fn(&mut FieldReader<'_>, usize) -> Result<Vec<T>, WireError>,
+    ) -> Result<Vec<T>> {
+        let mut all = Vec::with_capacity(ids.len());
+        for some in ids.chunks(IDS_MAX) {
+            let body = self.request(some.iter().map(|id| *id.as_bytes()), &[])?;
+            all.extend(self.ask(verb, &body, |from| read(from, some.len()))?);
+        }
+        Ok(all)
+    }
+
+    fn of_chunks<T>(
+        &self,
+        verb: Verb,
+        ids: &[ChunkId],
+        read: impl Fn(&mut FieldReader<'_>, usize) -> Result<Vec<T>, WireError>,
+    ) -> Result<Vec<T>> {
+        let mut all = Vec::with_capacity(ids.len());
+        for some in ids.chunks(IDS_MAX) {
+            let body = self.request(some.iter().map(|id| *id.as_bytes()), &[])?;
+            all.extend(self.ask(verb, &body, |from| read(from, some.len()))?);
+        }
+        Ok(all)
+    }
+
+    fn some_frames(
+        &self,
+        ids: &[ChunkId],
+        relied: &[ChunkId],
+        each: &mut dyn FnMut(Frame) -> Result<()>,
+    ) -> Result<()> {
+        let body = self.request(ids.iter().map(|id| *id.as_bytes()), relied)?;
+        let mut answer = self.exchange(Verb::Frames, &body)?;
+        let mut from = FieldReader::new(&mut answer);
+        let mut wanted: HashSet<ChunkId> = ids.iter().copied().collect();
+        let relied: HashSet<&ChunkId> = relied.iter().collect();
+        while let Some((_, bytes)) = from.next(&[Tag::Frame]).map_err(|e| self.failed(e))? {
+            let frame = Frame::decode(bytes)?;
+            // So there are never more frames than ids.
+            let news = frame.chunks.iter().filter(|(id, _)| wanted.remove(id));
+            if news.count() == 0 {
+                return Err(self.unasked("a frame without anything that was asked for"));
+            }
+            if let Some(base) = frame.bases.iter().find(|base| !relied.contains(base)) {
+                return Err(self.unasked(format!("a frame that stands on chunk {base}")));
+            }
+            each(frame)?;
+        }
+        match wanted.into_iter().next() {
+            None => Ok(()),
+            Some(id) => Err(lob_store::Error::NoChunk(id).into()),
+        }
+    }
+
+    fn some_chunks(
+        &self,
+        ids: &[ChunkId],
+        each: &mut dyn FnMut(ChunkId, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let body = self.request(ids.iter().map(|id| *id.as_bytes()), &[])?;
+        let mut answer = self.exchange(Verb::Chunks, &body)?;
+        let mut from = FieldReader::new(&mut answer);
+        for id in ids {
+            match from.next(&[Tag::Chunk]).map_err(|e| self.failed(e))? {
+                Some((_, bytes)) if ChunkId::of(&bytes) == *id => each(*id, &bytes)?,
+                Some(_) => return Err(self.unasked(format!("another chunk than {id}"))),
+                None => return Err(lob_store::Error::NoChunk(*id).into()),
+            }
+        }
+        from.end().map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: WireError) -> Error {
+        of_wire(self.describe(), error)
+    }
+
+    fn unasked(&self, what: impl ToString) -> Error {
+        Error::Unasked {
+            place: self.describe(),
+            what: what.to_string(),
+        }
+    }
+}
+
+impl Now {
+    fn of(welcome: &Welcome) -> Now {
+        Now {
+            cursor: welcome.cursor,
+            epoch: welcome.epoch,
+            free: welcome.free,
+            is_new: true,
+            is_old: false,
+        }
+    }
+}
+
+fn greet(exchange: &dyn Exchange, hello: Hello) -> Result<Welcome> {
+    let place = || exchange.describe();
+    let body = hello.encode().map_err(|error| Error::Unasked {
+        place: place(),
+        what: error.to_string(),
+    })?;
+    retrying(|| {
+        let answer = exchange.exchange(Verb::Hello, Body::Bytes(body.clone()));
+        let mut answer = answer.map_err(|error| of_exchange(place(), error))?;
+        Welcome::read(&mut answer).map_err(|error| of_wire(place(), error))
+    })
+}
+
+/// What went wrong with an answer.
+fn of_wire(place: String, error: WireError) -> Error {
+    let transient = error.is_transient();
+    match error {
+        WireError::Refused(refusal) => of_refusal(place, refusal),
+        WireError::Cut(_) | WireError::Changed => Error::Broken {
+            place,
+            message: format!("the connection broke: {error}"),
+            hint: Some("run the same command again: it goes on where this one ended".into()),
+            transient,
+        },
+        WireError::Bad(what) => Error::Unasked { place, what },
+        WireError::Later(_) => Error::Refused {
+            place,
+            refusal: Refusal::new(RefusalKind::Unsupported, error.to_string()),
+        },
+    }
+}
+
+fn of_exchange(place: String, error: ExchangeError) -> Error {
+    match error {
+        ExchangeError::Refused(refusal) => of_refusal(place, refusal),
+        ExchangeError::Broken {
+            message,
+            hint,
+            transient,
+        } => Error::Broken {
+            place,
+            message,
+            hint,
+            transient,
+        },
+    }
+}
+
+/// What a service says of its store counts as what a store says of itself.
+fn of_refusal(place: String, refusal: Refusal) -> Error {
+    match refusal.kind {
+        RefusalKind::MissingChunk(chunk) => lob_store::Error::NoChunk(chunk).into(),
+        RefusalKind::Damaged => lob_store::Error::damaged(place, refusal.message).into(),
+        _ => Error::Refused { place, refusal },
+    }
+}
+
+impl Remote for Served {
+    fn describe(&self) -> String {
+        self.exchange.describe()
+    }
+
+    fn store_id(&self) -> StoreId {
+        self.store
+    }
+
+    fn cursor(&self) -> Result<Cursor> {
+        Ok(self.now()?.cursor)
+    }
+
+    fn epoch(&self) -> Result<Epoch> {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        // It was told before anything else was asked of the store, so whoever looks now may rely on it.
+        if now.is_new {
+            return Ok(now.epoch);
+        }
+        now.is_old = true;
+        drop(now);
+        Ok(self.now()?.epoch)
+    }
+
+    /// A service takes in what others have published with each request.
+    fn refresh(&self) -> Result<()> {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        now.is_old = !now.is_new;
+        now.is_new = false;
+        Ok(())
+    }
+
+    fn sizes(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>> {
+        self.of_lobs(Verb::Sizes, ids, read_sizes)
+    }
+
+    fn recall(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>> {
+        self.of_lobs(Verb::Recall, ids, read_sizes)
+    }
+
+    fn are_aside(&self, ids: &[LobId]) -> Result<Vec<bool>> {
+        self.of_lobs(Verb::Aside, ids, read_flags)
+    }
+
+    fn hold(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>> {
+        self.of_lobs(Verb::Hold, ids, read_sizes)
+    }
+
+    fn has_chunks(&self, ids: &[ChunkId]) -> Result<Vec<bool>> {
+        self.of_chunks(Verb::Has, ids, read_flags)
+    }
+
+    fn manifests(&self, ids: &[LobId]) -> Result<Vec<Option<Manifest>>> {
+        let ids = &ids[..ids.len().min(IDS_MAX)];
+        let body = self.request(ids.iter().map(|id| *id.as_bytes()), &[])?;
+        self.ask(Verb::Manifests, &body, |from| read_manifests(from, ids))
+    }
+
+    fn each_chunk(
+        &self,
+        ids: &[ChunkId],
+        each: &mut dyn FnMut(ChunkId, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        ids.chunks(IDS_MAX)
+            .try_for_each(|some| self.some_chunks(some, each))
+    }
+
+    fn kin(&self, ids: &[ChunkId]) -> Result<Vec<Option<Kin>>> {
+        self.of_chunks(Verb::Kin, ids, read_kins)
+    }
+
+    fn each_frame(
+        &self,
+        ids: &[ChunkId],
+        relied: &HashSet<ChunkId>,
+        each: &mut dyn FnMut(Frame) -> Result<()>,
+    ) -> Result<()> {
+        // What stands on others comes newly made.
+        let relied: Vec<ChunkId> = relied.iter().copied().take(RELIED_MAX).collect();
+        ids.chunks(IDS_MAX)
+            .try_for_each(|some| self.some_frames(some, &relied, each))
+    }
+
+    fn each_lob(&self, each: &mut dyn FnMut(LobInfo) -> Result<()>) -> Result<()> {
+        let body = self.request(std::iter::empty(), &[])?;
+        let mut answer = self.exchange(Verb::Lobs, &body)?;
+        let mut from = FieldReader::new(&mut answer);
+        while let Some((_, bytes)) = from.next(&[Tag::Lobs]).map_err(|e| self.failed(e))? {
+            let lobs = take_lobs(&bytes).map_err(|error| self.failed(error))?;
+            lobs.into_iter().try_for_each(&mut *each)?;
+        }
+        Ok(())
+    }
+
+    fn receive(&self, _: Origin) -> Result<Box<dyn Upload + Send + '_>> {
+        Ok(Box::new(Sending::new(self.exchange.clone(), self.store)))
+    }
+
+    fn free_space(&self) -> Result<Option<u64>> {
+        let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(now.free)
+    }
+
+    fn digest(&self, ids: &[LobId]) -> Result<Digest> {
+        if ids.len() > IDS_MAX {
+            let mut digest = Digester::default();
+            let known = ids.iter().zip(self.sizes(ids)?);
+            for (id, size) in known.filter_map(|(id, size)| Some((*id, size?))) {
+                digest.add(&LobInfo { id, size });
+            }
+            return Ok(digest.finish());
+        }
+        let body = self.request(ids.iter().map(|id| *id.as_bytes()), &[])?;
+        self.ask(Verb::Digest, &body, |from| {
+            let found = from.next(&[Tag::Digest])?.map(|(_, bytes)| bytes);
+            from.end()?;
+            let bytes = found.and_then(|bytes| bytes.try_into().ok());
+            bytes
+                .map(Digest)
+                .ok_or_else(|| WireError::Bad("no digest".into()))
+        })
+    }
+}
+
+/// Manifests of the first of `ids`: at least one, and not more than an answer may have.
+fn read_manifests(
+    from: &mut FieldReader<'_>,
+    ids: &[LobId],
+) -> Result<Vec<Option<Manifest>>, WireError> {
+    let bad = |why: &str| WireError::Bad(why.into());
+    let mut found = Vec::with_capacity(ids.len().min(ITEMS_MAX));
+    let mut items = 0;
+    while let Some((tag, bytes)) = from.next(&[Tag::Manifest, Tag::Absent])? {
+        let id = ids.get(found.len());
+        let id = id.filter(|_| items < MANIFEST_ITEMS);
+        let id = id.ok_or_else(|| bad("more manifests than were asked for"))?;
+        if tag == Tag::Absent {
+            found.push(None);
+            continue;
+        }
+        let manifest = Manifest::decode(&bytes)?;
+        if manifest.id != *id {
+            return Err(WireError::Bad(format!(
+                "the manifest of lob {}",
+                manifest.id
+            )));
+        }
+        items += manifest.items();
+        found.push(Some(manifest));
+    }
+    match found.is_empty() && !ids.is_empty() {
+        true => Err(bad("no manifests")),
+        false => Ok(found),
+    }
+}

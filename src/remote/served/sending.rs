@@ -1,0 +1,212 @@
+//! The receiving end of a store behind a service: one long request, made while it is sent.
+
+use std::io::{self, BufWriter, Read, Write};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use lob_store::{Frame, Manifest, StoreId};
+
+use super::{Error, Result, of_exchange, of_wire};
+use crate::remote::{MANIFEST_ITEMS, Upload};
+use crate::wire::{Body, Exchange, FieldReader, FieldWriter, Tag, Verb};
+
+/// Parts that wait to be sent, of up to some mebibyte each.
+const QUEUE: usize = 4;
+/// Bytes that are gathered to a part.
+const PART: usize = 256 << 10;
+/// Lobs in one request, at most.
+const LOBS_MAX: usize = 16 << 10;
+
+/// An upload. What was sent since the last [`Upload::publish`] is one request.
+pub(super) struct Sending {
+    exchange: Arc<dyn Exchange>,
+    store: StoreId,
+    request: Option<Request>,
+    /// Lobs in it, and the chunks and segments in them.
+    lobs: usize,
+    items: usize,
+}
+
+/// A request on its way.
+struct Request {
+    to: FieldWriter<BufWriter<Sender>>,
+    answer: JoinHandle<Result<()>>,
+}
+
+impl std::fmt::Debug for Sending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Sending({:?})", self.exchange)
+    }
+}
+
+impl Sending {
+    pub(super) fn new(exchange: Arc<dyn Exchange>, store: StoreId) -> Sending {
+        Sending {
+            exchange,
+            store,
+            request: None,
+            lobs: 0,
+            items: 0,
+        }
+    }
+
+    fn begin(&self) -> io::Result<Request> {
+        let (sender, receiver) = sync_channel(QUEUE);
+        let body = Body::Stream(Box::new(Parts {
+            receiver: Some(receiver),
+            part: io::Cursor::default(),
+        }));
+        let exchange = self.exchange.clone();
+        let answer = thread::spawn(move || {
+            let place = || exchange.describe();
+            let answer = exchange.exchange(Verb::Put, body);
+            let mut answer = answer.map_err(|error| of_exchange(place(), error))?;
+            let ended = FieldReader::new(&mut answer).end();
+            ended.map_err(|error| of_wire(place(), error))
+        });
+        let sender = BufWriter::with_capacity(PART, Sender(Some(sender)));
+        let mut to = FieldWriter::new(sender);
+        to.field(Tag::Store, &[self.store.as_bytes()])?;
+        Ok(Request { to, answer })
+    }
+
+    fn field(&mut self, tag: Tag, parts: &[&[u8]]) -> Result<()> {
+        let begun = match self.request.take() {
+            Some(request) => Ok(request),
+            None => self.begin(),
+        };
+        let sent = begun.and_then(|mut request| {
+            let sent = request.to.field(tag, parts);
+            self.request = Some(request);
+            sent
+        });
+        sent.or_else(|error| self.give_up(error))
+    }
+
+    /// Nobody reads any more. Why, the answer says.
+    fn give_up(&mut self, error: io::Error) -> Result<()> {
+        let broken = |message: String| Error::Broken {
+            place: self.exchange.describe(),
+            message,
+            hint: None,
+            transient: true,
+        };
+        let Some(Request { to, answer }) = self.request.take() else {
+            return Err(broken(error.to_string()));
+        };
+        drop(to);
+        joined(answer)?;
+        Err(broken("it ended before all was sent".into()))
+    }
+}
+
+fn joined(answer: JoinHandle<Result<()>>) -> Result<()> {
+    answer
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+impl Upload for Sending {
+    fn add_frame(&mut self, frame: Frame) -> Result<()> {
+        self.field(Tag::Frame, &[&frame.head(), &frame.stored])
+    }
+
+    fn add_manifest(&mut self, manifest: &Manifest) -> Result<()> {
+        let items = self.items + manifest.items();
+        if self.lobs >= LOBS_MAX || self.lobs > 0 && items > MANIFEST_ITEMS {
+            self.publish()?;
+        }
+        self.lobs += 1;
+        self.items += manifest.items();
+        self.field(Tag::Manifest, &[&manifest.encode()])
+    }
+
+    fn publish(&mut self) -> Result<()> {
+        (self.lobs, self.items) = (0, 0);
+        let Some(Request { to, answer }) = self.request.take() else {
+            return Ok(());
+        };
+        let sent = to.end().and_then(|sender| {
+            let mut sender = sender
+                .into_inner()
+                .map_err(io::IntoInnerError::into_error)?;
+            sender.close()
+        });
+        // Where something went wrong on the way the answer says what.
+        joined(answer)?;
+        sent.map_err(|error| Error::Broken {
+            place: self.exchange.describe(),
+            message: format!("it answered before all was sent: {error}"),
+            hint: None,
+            transient: true,
+        })
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<()> {
+        self.publish()
+    }
+}
+
+/// A part of a body; `None` is its end.
+type Part = Option<Vec<u8>>;
+
+/// Where a body is written.
+struct Sender(Option<SyncSender<Part>>);
+
+impl Sender {
+    fn send(&self, part: Part) -> io::Result<()> {
+        let sent = self.0.as_ref().map(|to| to.send(part).is_ok());
+        match sent {
+            Some(true) => Ok(()),
+            _ => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    /// Says that this is all.
+    fn close(&mut self) -> io::Result<()> {
+        self.send(None)?;
+        self.0 = None;
+        Ok(())
+    }
+}
+
+impl Write for Sender {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.send(Some(bytes.to_vec()))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Where it is read. Without its end it was given up, which is an error: the service must not take it
+/// for whole.
+struct Parts {
+    receiver: Option<Receiver<Part>>,
+    part: io::Cursor<Vec<u8>>,
+}
+
+impl Read for Parts {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.part.read(out)?;
+            if read > 0 || out.is_empty() {
+                return Ok(read);
+            }
+            let Some(receiver) = &self.receiver else {
+                return Ok(0);
+            };
+            match receiver.recv() {
+                Ok(Some(part)) => self.part = io::Cursor::new(part),
+                Ok(None) => self.receiver = None,
+                Err(_) => {
+                    let why = "the rest is not sent";
+                    return Err(io::Error::new(io::ErrorKind::ConnectionAborted, why));
+                }
+            }
+        }
+    }
+}

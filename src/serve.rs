@@ -1,0 +1,3 @@
+//! The other end of smart remotes.
+
+pub mod service;

@@ -1,0 +1,167 @@
+//! Answers the requests of smart remotes from a store (docs/protocol.md).
+//!
+//! A service keeps nothing between two requests but the open store. What it is told is taken for
+//! hostile: every length is bounded before anything is reserved, what is to be stored is verified, and
+//! nothing is answered that the store does not show to everybody who may read it.
+
+mod answer;
+mod put;
+mod refuse;
+
+use std::fmt;
+use std::io::{BufWriter, Read, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lob_store::{LobInfo, StoreId};
+
+use crate::remote::{self, Access, Remote, open_dir};
+use crate::wire::message::VERSION;
+use crate::wire::{Asked, Caller, FieldReader, FieldWriter, Hello, Refusal, RefusalKind, Rights};
+use crate::wire::{Serve, Verb, Welcome};
+use refuse::{of_error, of_wire};
+
+/// Bytes of an answer that are gathered before they are sent.
+const BUFFER: usize = 64 << 10;
+
+/// Opens the store; `true` says to make it where there is none.
+type Open = dyn Fn(bool) -> remote::Result<Arc<dyn Remote>> + Send + Sync;
+
+/// Is told what was stored.
+pub trait Witness: Send + Sync {
+    /// `caller` has named these lobs in a store, for which this many bytes of frames came.
+    fn stored(&self, caller: &Caller, store: StoreId, lobs: &[LobInfo], bytes: u64);
+}
+
+/// Nobody is told.
+impl Witness for () {
+    fn stored(&self, _: &Caller, _: StoreId, _: &[LobInfo], _: u64) {}
+}
+
+/// The service of one store.
+pub struct Service {
+    open: Box<Open>,
+    store: Mutex<Option<Arc<dyn Remote>>>,
+    witness: Arc<dyn Witness>,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// Serves the store in a directory, which is opened when it is asked for first, and made by who may
+    /// write and asks for that.
+    pub fn of_dir(dir: PathBuf) -> Service {
+        Service::new(Box::new(move |create| {
+            let access = match create {
+                true => Access::Write,
+                false => Access::Read,
+            };
+            Ok(Arc::new(open_dir(&dir, access, None)?))
+        }))
+    }
+
+    /// Serves a store that is open.
+    pub fn over(store: Arc<dyn Remote>) -> Service {
+        Service::new(Box::new(move |_| Ok(store.clone())))
+    }
+
+    fn new(open: Box<Open>) -> Service {
+        Service {
+            open,
+            store: Mutex::new(None),
+            witness: Arc::new(()),
+        }
+    }
+
+    /// Tells `witness` what is stored.
+    pub fn with_witness(self, witness: Arc<dyn Witness>) -> Service {
+        Service { witness, ..self }
+    }
+
+    fn store(&self, create: bool) -> Result<Arc<dyn Remote>, Refusal> {
+        let mut slot = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = slot.as_ref() {
+            return Ok(store.clone());
+        }
+        let store = (self.open)(create).map_err(of_error)?;
+        Ok(slot.insert(store).clone())
+    }
+
+    /// The store, which must be the one that is meant, as it is now.
+    fn meant(&self, id: StoreId) -> Result<Arc<dyn Remote>, Refusal> {
+        let store = self.store(false)?;
+        if store.store_id() != id {
+            let found = store.store_id();
+            let message = format!("the store {found} is here, and not {id}");
+            return Err(Refusal::new(RefusalKind::Conflict, message));
+        }
+        store.refresh().map_err(of_error)?;
+        Ok(store)
+    }
+
+    fn hello(
+        &self,
+        caller: &Caller,
+        body: &mut dyn Read,
+        to: &mut FieldWriter<impl Write>,
+    ) -> Result<(), Refusal> {
+        let hello = Hello::read(body).map_err(of_wire)?;
+        let store = self.store(hello.create && caller.rights >= Rights::Append)?;
+        // Before anything is seen of the store: what is seen then, no earlier epoch has taken away.
+        let epoch = store.epoch().map_err(of_error)?;
+        store.refresh().map_err(of_error)?;
+        let may = |verb: &Verb| caller.rights >= verb.needs();
+        let welcome = Welcome {
+            version: VERSION,
+            store: store.store_id(),
+            cursor: store.cursor().map_err(of_error)?,
+            epoch,
+            free: store.free_space().map_err(of_error)?,
+            verbs: answer::VERBS
+                .iter()
+                .filter(|verb| may(verb))
+                .map(|verb| verb.name().to_owned())
+                .collect(),
+            program: concat!("lob ", env!("CARGO_PKG_VERSION")).into(),
+        };
+        welcome.write(to).map_err(refuse::of_sink)
+    }
+}
+
+impl Serve for Service {
+    fn serve(
+        &self,
+        caller: &Caller,
+        verb: Verb,
+        body: &mut dyn Read,
+        answer: &mut dyn Write,
+    ) -> Result<(), Refusal> {
+        if caller.rights < verb.needs() {
+            let message = format!("{} may not write to this store", caller.name);
+            return Err(Refusal::new(RefusalKind::Forbidden, message));
+        }
+        let mut out = BufWriter::with_capacity(BUFFER, answer);
+        let mut to = FieldWriter::new(&mut out);
+        let done = match verb {
+            Verb::Hello => self.hello(caller, body, &mut to),
+            Verb::Put => self.put(caller, &mut FieldReader::new(body)),
+            verb => Asked::read(body).map_err(of_wire).and_then(|asked| {
+                let store = self.meant(asked.store)?;
+                answer::answer(store.as_ref(), verb, asked, &mut to)
+            }),
+        };
+        match done {
+            Ok(()) => to.end().map(drop).map_err(refuse::of_sink),
+            Err(refusal) if !to.has_begun() => Err(refusal),
+            // Where it cannot be told any more, the answer has no end, which says enough.
+            Err(refusal) => {
+                let _ = to.refuse(&refusal);
+                Ok(())
+            }
+        }
+    }
+}

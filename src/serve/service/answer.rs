@@ -1,0 +1,115 @@
+//! The answers to all that is asked about ids.
+
+use std::collections::HashSet;
+use std::io::{self, Write};
+
+use lob_store::{ChunkId, LobId, LobInfo};
+
+use super::refuse::{of_error, of_sink};
+use crate::remote::{Error, Remote, Result};
+use crate::wire::field::ITEMS_MAX;
+use crate::wire::list::{write_flags, write_kins, write_lobs, write_sizes};
+use crate::wire::{Asked, FieldWriter, Refusal, RefusalKind, Tag, Verb};
+
+/// What this program answers.
+pub(super) const VERBS: &[Verb] = &[
+    Verb::Hello,
+    Verb::Sizes,
+    Verb::Recall,
+    Verb::Aside,
+    Verb::Hold,
+    Verb::Has,
+    Verb::Manifests,
+    Verb::Chunks,
+    Verb::Kin,
+    Verb::Frames,
+    Verb::Lobs,
+    Verb::Digest,
+    Verb::Put,
+];
+
+/// Writes the answer to a request about ids, without its end.
+pub(super) fn answer(
+    store: &dyn Remote,
+    verb: Verb,
+    asked: Asked,
+    to: &mut FieldWriter<impl Write>,
+) -> std::result::Result<(), Refusal> {
+    let written = match verb {
+        Verb::Sizes => with(store.sizes(&lobs(&asked)), |all| write_sizes(to, &all)),
+        Verb::Recall => with(store.recall(&lobs(&asked)), |all| write_sizes(to, &all)),
+        Verb::Hold => with(store.hold(&lobs(&asked)), |all| write_sizes(to, &all)),
+        Verb::Aside => with(store.are_aside(&lobs(&asked)), |all| write_flags(to, &all)),
+        Verb::Has => with(store.has_chunks(&chunks(&asked)), |all| {
+            write_flags(to, &all)
+        }),
+        Verb::Kin => with(store.kin(&chunks(&asked)), |all| write_kins(to, &all)),
+        Verb::Digest => with(store.digest(&lobs(&asked)), |digest| {
+            to.field(Tag::Digest, &[&digest.0])
+        }),
+        Verb::Manifests => manifests(store, &lobs(&asked), to),
+        Verb::Chunks => store.each_chunk(&chunks(&asked), &mut |_, bytes| {
+            to.field(Tag::Chunk, &[bytes]).map_err(sink)
+        }),
+        Verb::Frames => frames(store, &asked, to),
+        Verb::Lobs => all_lobs(store, to),
+        Verb::Hello | Verb::Put | Verb::Deltas => {
+            let message = format!("{} is not answered here", verb.name());
+            return Err(Refusal::new(RefusalKind::Unsupported, message));
+        }
+    };
+    written.map_err(|error| match error {
+        Error::Store(lob_store::Error::Sink(error)) => of_sink(error),
+        error => of_error(error),
+    })
+}
+
+fn sink(error: io::Error) -> Error {
+    lob_store::Error::Sink(error).into()
+}
+
+fn with<T>(found: Result<T>, write: impl FnOnce(T) -> io::Result<()>) -> Result<()> {
+    write(found?).map_err(sink)
+}
+
+fn lobs(asked: &Asked) -> Vec<LobId> {
+    asked.ids.iter().copied().map(LobId::from_bytes).collect()
+}
+
+fn chunks(asked: &Asked) -> Vec<ChunkId> {
+    asked.ids.iter().copied().map(ChunkId::from_bytes).collect()
+}
+
+fn manifests(store: &dyn Remote, ids: &[LobId], to: &mut FieldWriter<impl Write>) -> Result<()> {
+    for manifest in store.manifests(ids)? {
+        match manifest {
+            Some(manifest) => to.field(Tag::Manifest, &[&manifest.encode()]),
+            None => to.field(Tag::Absent, &[]),
+        }
+        .map_err(sink)?;
+    }
+    Ok(())
+}
+
+fn frames(store: &dyn Remote, asked: &Asked, to: &mut FieldWriter<impl Write>) -> Result<()> {
+    let relied = asked.relied.iter().copied().map(ChunkId::from_bytes);
+    let relied: HashSet<ChunkId> = relied.collect();
+    store.each_frame(&chunks(asked), &relied, &mut |frame| {
+        to.field(Tag::Frame, &[&frame.head(), &frame.stored])
+            .map_err(sink)
+    })
+}
+
+fn all_lobs(store: &dyn Remote, to: &mut FieldWriter<impl Write>) -> Result<()> {
+    let mut some: Vec<LobInfo> = Vec::with_capacity(ITEMS_MAX);
+    store.each_lob(&mut |lob| {
+        some.push(lob);
+        if some.len() < ITEMS_MAX {
+            return Ok(());
+        }
+        let written = write_lobs(to, &some).map_err(sink);
+        some.clear();
+        written
+    })?;
+    write_lobs(to, &some).map_err(sink)
+}

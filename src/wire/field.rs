@@ -1,0 +1,321 @@
+//! The form of all messages: fields one after the other, closed by a hash over them.
+//!
+//! ```text
+//! tag u16 | length u32 | bytes      ... as often as there are fields
+//! END | 32 | BLAKE3 of all bytes before
+//! ```
+//!
+//! A message in which END does not come was cut, and one with another hash was changed on the way;
+//! whatever was in it then does not count. In place of END an answer may close with REFUSED.
+
+use std::io::{self, Read, Write};
+
+use lob_store::limits::CHUNK_MAX;
+use lob_store::limits::{FRAME_BASES_MAX, FRAME_CHUNKS_MAX, FRAME_STORED_MAX, MANIFEST_MAX};
+
+use super::{Refusal, RefusalKind};
+
+/// The bit of a tag that says that whoever does not know it must not go on.
+pub const CRITICAL: u16 = 0x8000;
+/// Bytes of optional fields that a reader passes over in one message.
+const SKIPPED_MAX: u64 = 1 << 20;
+/// Bytes of a tag and a length.
+const HEAD: usize = 6;
+/// Most ids, or other items of a list, in one field. A list goes on in the next one.
+pub const ITEMS_MAX: usize = 4096;
+/// Bytes of a list in one field: the longest items are of 41 bytes and bases.
+const LIST_MAX: usize = ITEMS_MAX * 64;
+/// Longest record of a frame: header, chunks, bases, stored bytes.
+const RECORD_MAX: usize = 32 + FRAME_CHUNKS_MAX * 36 + FRAME_BASES_MAX * 32 + FRAME_STORED_MAX;
+/// Bytes that are reserved before they came.
+const AHEAD: usize = 64 << 10;
+
+macro_rules! tags {
+    ($($(#[$doc:meta])* $name:ident = $number:expr, $most:expr;)*) => {
+        /// What a field is.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Tag {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Tag {
+            /// All of them.
+            pub const ALL: &[Tag] = &[$(Tag::$name,)*];
+
+            /// Its number in a message.
+            pub fn number(self) -> u16 {
+                match self {
+                    $(Tag::$name => $number,)*
+                }
+            }
+
+            /// Most bytes of such a field.
+            pub fn most(self) -> usize {
+                match self {
+                    $(Tag::$name => $most,)*
+                }
+            }
+        }
+    };
+}
+
+tags! {
+    /// The end: BLAKE3 of all before it.
+    End = CRITICAL | 1, 32;
+    /// The end of an answer that is none: a refusal as text.
+    Refused = CRITICAL | 2, 4096;
+    /// Versions of this protocol, the lowest and the highest: u16 each.
+    Speaks = CRITICAL | 0x10, 4;
+    /// The id of the store.
+    Store = CRITICAL | 0x11, 32;
+    /// The store is to be made where none is. Empty.
+    Create = CRITICAL | 0x12, 0;
+    /// Where the changes of the store stand: u64, and 16 bytes of a hash.
+    Cursor = CRITICAL | 0x13, 24;
+    /// The epoch of the store.
+    Epoch = CRITICAL | 0x14, 32;
+    /// Bytes that can be stored, u64.
+    Free = 0x15, 8;
+    /// Names of the verbs that are answered, with a space between two.
+    Verbs = 0x16, 4096;
+    /// The program and its version.
+    Program = 0x17, 256;
+    /// Ids of lobs or chunks.
+    Ids = CRITICAL | 0x20, ITEMS_MAX * 32;
+    /// Ids of chunks that frames may stand on.
+    Relied = CRITICAL | 0x21, ITEMS_MAX * 32;
+    /// Lengths of lobs, u64 each; all ones where a lob is not there.
+    Sizes = CRITICAL | 0x22, ITEMS_MAX * 8;
+    /// One byte for each id: 0 or 1.
+    Flags = CRITICAL | 0x23, ITEMS_MAX;
+    /// What frames of chunks stand on: depth u8, count u8, ids; a depth of 255 where a chunk is not there.
+    Kins = CRITICAL | 0x24, ITEMS_MAX * (2 + FRAME_BASES_MAX * 32);
+    /// Lobs: id and length u64 each.
+    Lobs = CRITICAL | 0x25, LIST_MAX;
+    /// A digest over lobs.
+    Digest = CRITICAL | 0x26, 32;
+    /// A frame, as its record in a pack.
+    Frame = CRITICAL | 0x30, RECORD_MAX;
+    /// A manifest, as the body of its record in a pack.
+    Manifest = CRITICAL | 0x31, MANIFEST_MAX;
+    /// In the place of a manifest, where the lob is not there. Empty.
+    Absent = CRITICAL | 0x32, 0;
+    /// The bytes of a chunk.
+    Chunk = CRITICAL | 0x33, CHUNK_MAX;
+}
+
+impl Tag {
+    fn of(number: u16) -> Option<Tag> {
+        Tag::ALL.iter().copied().find(|tag| tag.number() == number)
+    }
+
+    /// Whether readers that do not know it must refuse.
+    pub fn is_critical(self) -> bool {
+        self.number() & CRITICAL != 0
+    }
+}
+
+/// Why a message cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// It breaks off, or cannot be read on.
+    #[error("it was cut: {0}")]
+    Cut(io::Error),
+    /// Its hash is another one.
+    #[error("it was changed on the way")]
+    Changed,
+    /// It is not what it must be.
+    #[error("{0}")]
+    Bad(String),
+    /// A later program wrote it.
+    #[error("{0}, which this lob does not know: install a newer lob")]
+    Later(String),
+    /// It is a refusal.
+    #[error("{0}")]
+    Refused(Refusal),
+}
+
+impl WireError {
+    pub(crate) fn bad(why: impl Into<String>) -> WireError {
+        WireError::Bad(why.into())
+    }
+
+    /// Whether the same message may come whole the next time.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, WireError::Cut(_) | WireError::Changed)
+    }
+}
+
+impl From<lob_store::Error> for WireError {
+    fn from(error: lob_store::Error) -> WireError {
+        match error {
+            lob_store::Error::Later { what, why } => WireError::Later(format!("{what}: {why}")),
+            error => WireError::Bad(error.to_string()),
+        }
+    }
+}
+
+/// Writes one message.
+#[derive(Debug)]
+pub struct FieldWriter<W> {
+    out: W,
+    hasher: blake3::Hasher,
+    has_begun: bool,
+}
+
+impl<W: Write> FieldWriter<W> {
+    /// Begins a message.
+    pub fn new(out: W) -> FieldWriter<W> {
+        FieldWriter {
+            out,
+            hasher: blake3::Hasher::new(),
+            has_begun: false,
+        }
+    }
+
+    /// Whether anything was written.
+    pub fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    /// Writes a field, whose bytes come in parts.
+    pub fn field(&mut self, tag: Tag, parts: &[&[u8]]) -> io::Result<()> {
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        if len > tag.most() {
+            let what = format!("a field {tag:?} of {len} bytes");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
+        self.has_begun = true;
+        self.put(&tag.number().to_le_bytes())?;
+        self.put(&(len as u32).to_le_bytes())?;
+        parts.iter().try_for_each(|part| self.put(part))
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let _ = self.hasher.update(bytes);
+        self.out.write_all(bytes)
+    }
+
+    /// Closes the message, and returns what it was written to.
+    pub fn end(mut self) -> io::Result<W> {
+        let hash = self.hasher.finalize();
+        self.field(Tag::End, &[hash.as_bytes()])?;
+        self.out.flush()?;
+        Ok(self.out)
+    }
+
+    /// Closes an answer that is none.
+    pub fn refuse(mut self, refusal: &Refusal) -> io::Result<()> {
+        self.field(Tag::Refused, &[refusal.to_text().as_bytes()])?;
+        self.out.flush()
+    }
+}
+
+/// Reads one message.
+pub struct FieldReader<'r> {
+    from: &'r mut dyn Read,
+    hasher: blake3::Hasher,
+    skipped: u64,
+    has_ended: bool,
+}
+
+impl<'r> FieldReader<'r> {
+    /// Begins a message.
+    pub fn new(from: &'r mut dyn Read) -> FieldReader<'r> {
+        FieldReader {
+            from,
+            hasher: blake3::Hasher::new(),
+            skipped: 0,
+            has_ended: false,
+        }
+    }
+
+    /// The next field, which must be one of `expected`; `None` at the end, which holds then: all that
+    /// came is what was sent, and nothing is behind it. Fields that are optional are passed over.
+    pub fn next(&mut self, expected: &[Tag]) -> Result<Option<(Tag, Vec<u8>)>, WireError> {
+        while !self.has_ended {
+            let mut head = [0; HEAD];
+            self.from.read_exact(&mut head).map_err(WireError::Cut)?;
+            let number = u16::from_le_bytes([head[0], head[1]]);
+            let len = u32::from_le_bytes([head[2], head[3], head[4], head[5]]);
+            let tag = Tag::of(number);
+            if tag == Some(Tag::End) {
+                self.close(len)?;
+                break;
+            }
+            let _ = self.hasher.update(&head);
+            match tag.filter(|tag| expected.contains(tag)) {
+                Some(tag) => return self.take(tag, len).map(|bytes| Some((tag, bytes))),
+                None if tag == Some(Tag::Refused) => {
+                    let text = self.take(Tag::Refused, len)?;
+                    let text = String::from_utf8_lossy(&text);
+                    let internal = || Refusal::new(RefusalKind::Internal, text.clone());
+                    let refusal = Refusal::parse(&text).unwrap_or_else(internal);
+                    return Err(WireError::Refused(refusal));
+                }
+                None if number & CRITICAL == 0 => self.skip(len)?,
+                None => {
+                    return Err(match tag {
+                        Some(tag) => WireError::bad(format!("{tag:?} where it cannot be")),
+                        None => WireError::Later(format!("a field {number:#06x}")),
+                    });
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn take(&mut self, tag: Tag, len: u32) -> Result<Vec<u8>, WireError> {
+        let len = len as usize;
+        if len > tag.most() {
+            return Err(WireError::bad(format!("{tag:?} of {len} bytes")));
+        }
+        // Memory is taken as the bytes come, and not as they are announced.
+        let mut bytes = Vec::with_capacity(len.min(AHEAD));
+        let mut some = (&mut *self.from).take(len as u64);
+        let _ = some.read_to_end(&mut bytes).map_err(WireError::Cut)?;
+        if bytes.len() < len {
+            return Err(WireError::Cut(io::ErrorKind::UnexpectedEof.into()));
+        }
+        let _ = self.hasher.update(&bytes);
+        Ok(bytes)
+    }
+
+    fn skip(&mut self, len: u32) -> Result<(), WireError> {
+        self.skipped += u64::from(len) + HEAD as u64;
+        if self.skipped > SKIPPED_MAX {
+            return Err(WireError::bad("too much that is not known"));
+        }
+        let mut bytes = Vec::new();
+        let mut some = (&mut *self.from).take(len.into());
+        let _ = some.read_to_end(&mut bytes).map_err(WireError::Cut)?;
+        if bytes.len() < len as usize {
+            return Err(WireError::Cut(io::ErrorKind::UnexpectedEof.into()));
+        }
+        let _ = self.hasher.update(&bytes);
+        Ok(())
+    }
+
+    fn close(&mut self, len: u32) -> Result<(), WireError> {
+        let hash = self.hasher.finalize();
+        let found = self.take(Tag::End, len)?;
+        if found != hash.as_bytes() {
+            return Err(WireError::Changed);
+        }
+        self.has_ended = true;
+        let mut rest = [0];
+        match io::copy(&mut (&mut *self.from).take(1), &mut rest.as_mut_slice()) {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(WireError::bad("bytes behind its end")),
+            Err(error) => Err(WireError::Cut(error)),
+        }
+    }
+
+    /// Fails unless the message is at its end.
+    pub fn end(&mut self) -> Result<(), WireError> {
+        self.next(&[]).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+//! The requests, and the answers that are more than a list.
+
+use std::io::{self, Read, Write};
+
+use lob_store::{Cursor, Epoch, StoreId};
+
+use super::field::{FieldReader, FieldWriter, Tag, WireError};
+use super::list::{take_ids, write_ids};
+
+/// The version of the protocol that this program speaks: that in the path of requests.
+pub const VERSION: u16 = 1;
+/// Most ids in one request. Whoever asks about more asks again.
+pub const IDS_MAX: usize = 32 << 10;
+/// Most bases in one request for frames.
+pub const RELIED_MAX: usize = 8 * IDS_MAX;
+
+/// What comes first: who is there?
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Hello {
+    /// Whether a store is to be made where none is.
+    pub create: bool,
+}
+
+/// The answer to a [`Hello`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Welcome {
+    /// The version of the protocol that both speak.
+    pub version: u16,
+    /// Which store it is.
+    pub store: StoreId,
+    /// Where its changes stand.
+    pub cursor: Cursor,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Bytes that can be stored there, where that can be told.
+    pub free: Option<u64>,
+    /// Names of the verbs that it answers.
+    pub verbs: Vec<String>,
+    /// The program and its version, for messages.
+    pub program: String,
+}
+
+/// A request about ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The store that is meant: another one refuses.
+    pub store: StoreId,
+    /// Ids of lobs or chunks, at most [`IDS_MAX`].
+    pub ids: Vec<[u8; 32]>,
+    /// Chunks that frames may stand on, at most [`RELIED_MAX`].
+    pub relied: Vec<[u8; 32]>,
+}
+
+fn whole(write: impl FnOnce(&mut FieldWriter<Vec<u8>>) -> io::Result<()>) -> io::Result<Vec<u8>> {
+    let mut to = FieldWriter::new(Vec::new());
+    write(&mut to)?;
+    to.end()
+}
+
+/// The two numbers in a field of versions.
+fn versions(bytes: &[u8]) -> Option<(u16, u16)> {
+    let &[a, b, c, d] = bytes else { return None };
+    Some((u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d])))
+}
+
+fn exactly<const N: usize>(tag: Tag, bytes: &[u8]) -> Result<[u8; N], WireError> {
+    bytes
+        .try_into()
+        .map_err(|_| WireError::bad(format!("{tag:?} of {} bytes", bytes.len())))
+}
+
+impl Hello {
+    /// The whole request.
+    pub fn encode(&self) -> io::Result<Vec<u8>> {
+        whole(|to| {
+            let version = VERSION.to_le_bytes();
+            to.field(Tag::Speaks, &[&version, &version])?;
+            match self.create {
+                true => to.field(Tag::Create, &[]),
+                false => Ok(()),
+            }
+        })
+    }
+
+    /// Reads a request.
+    pub fn read(from: &mut dyn Read) -> Result<Hello, WireError> {
+        let mut from = FieldReader::new(from);
+        let mut hello = Hello::default();
+        let mut speaks = None;
+        while let Some((tag, bytes)) = from.next(&[Tag::Speaks, Tag::Create])? {
+            match tag {
+                Tag::Speaks => speaks = versions(&bytes),
+                _ => hello.create = true,
+            }
+        }
+        match speaks {
+            Some((lowest, highest)) if (lowest..=highest).contains(&VERSION) => Ok(hello),
+            Some((lowest, highest)) => Err(WireError::Later(format!(
+                "versions {lowest} to {highest} of the protocol, where {VERSION} is spoken"
+            ))),
+            None => Err(WireError::bad("no version")),
+        }
+    }
+}
+
+impl Welcome {
+    /// Writes the fields of the answer.
+    pub fn write(&self, to: &mut FieldWriter<impl Write>) -> io::Result<()> {
+        let version = self.version.to_le_bytes();
+        to.field(Tag::Speaks, &[&version, &version])?;
+        to.field(Tag::Store, &[self.store.as_bytes()])?;
+        let Cursor { seq, hash } = self.cursor;
+        to.field(Tag::Cursor, &[&seq.to_le_bytes(), &hash])?;
+        to.field(Tag::Epoch, &[self.epoch.as_bytes()])?;
+        if let Some(free) = self.free {
+            to.field(Tag::Free, &[&free.to_le_bytes()])?;
+        }
+        to.field(Tag::Verbs, &[self.verbs.join(" ").as_bytes()])?;
+        to.field(Tag::Program, &[self.program.as_bytes()])
+    }
+
+    /// Reads an answer.
+    pub fn read(from: &mut dyn Read) -> Result<Welcome, WireError> {
+        let mut from = FieldReader::new(from);
+        let (mut version, mut store, mut cursor, mut epoch) = (None, None, None, None);
+        let (mut free, mut verbs, mut program) = (None, String::new(), String::new());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let expected = [
+            Tag::Speaks,
+            Tag::Store,
+            Tag::Cursor,
+            Tag::Epoch,
+            Tag::Free,
+            Tag::Verbs,
+            Tag::Program,
+        ];
+        while let Some((tag, bytes)) = from.next(&expected)? {
+            match tag {
+                Tag::Speaks => version = versions(&bytes),
+                Tag::Store => store = Some(StoreId::from_bytes(exactly(tag, &bytes)?)),
+                Tag::Cursor => cursor = Some(decode_cursor(&exactly(tag, &bytes)?)),
+                Tag::Epoch => epoch = Some(Epoch::from_bytes(exactly(tag, &bytes)?)),
+                Tag::Free => free = Some(u64::from_le_bytes(exactly(tag, &bytes)?)),
+                Tag::Verbs => verbs = text(&bytes),
+                _ => program = text(&bytes),
+            }
+        }
+        let (version, _) = version.ok_or_else(|| WireError::bad("no version"))?;
+        if version != VERSION {
+            return Err(WireError::Later(format!(
+                "version {version} of the protocol"
+            )));
+        }
+        let (Some(store), Some(cursor), Some(epoch)) = (store, cursor, epoch) else {
+            return Err(WireError::bad(
+                "a greeting that does not say which store it is",
+            ));
+        };
+        Ok(Welcome {
+            version,
+            store,
+            cursor,
+            epoch,
+            free,
+            verbs: verbs.split(' ').map(str::to_owned).collect(),
+            program: program.chars().filter(|c| !c.is_control()).collect(),
+        })
+    }
+}
+
+fn decode_cursor(bytes: &[u8; 24]) -> Cursor {
+    let (mut seq, mut hash) = ([0; 8], [0; 16]);
+    seq.copy_from_slice(&bytes[..8]);
+    hash.copy_from_slice(&bytes[8..]);
+    Cursor {
+        seq: u64::from_le_bytes(seq),
+        hash,
+    }
+}
+
+impl Asked {
+    /// The whole request.
+    pub fn encode(&self) -> io::Result<Vec<u8>> {
+        whole(|to| {
+            to.field(Tag::Store, &[self.store.as_bytes()])?;
+            write_ids(to, Tag::Ids, &self.ids)?;
+            write_ids(to, Tag::Relied, &self.relied)
+        })
+    }
+
+    /// Reads a request.
+    pub fn read(from: &mut dyn Read) -> Result<Asked, WireError> {
+        let mut from = FieldReader::new(from);
+        let mut store = None;
+        let (mut ids, mut relied) = (Vec::new(), Vec::new());
+        while let Some((tag, bytes)) = from.next(&[Tag::Store, Tag::Ids, Tag::Relied])? {
+            match tag {
+                Tag::Store => store = Some(StoreId::from_bytes(exactly(tag, &bytes)?)),
+                Tag::Ids => take_ids(&bytes, &mut ids, IDS_MAX)?,
+                _ => take_ids(&bytes, &mut relied, RELIED_MAX)?,
+            }
+        }
+        let store = store.ok_or_else(|| WireError::bad("it does not say which store it means"))?;
+        Ok(Asked { store, ids, relied })
+    }
+}
+
+/// Reads the first field of a request that goes on: which store it means.
+pub fn read_store(from: &mut FieldReader<'_>) -> Result<StoreId, WireError> {
+    match from.next(&[Tag::Store])? {
+        Some((tag, bytes)) => Ok(StoreId::from_bytes(exactly(tag, &bytes)?)),
+        None => Err(WireError::bad("it does not say which store it means")),
+    }
+}
