@@ -25,6 +25,7 @@ mod progress;
 mod prune;
 mod reach;
 mod read;
+pub mod reconcile;
 mod repack;
 pub mod repair;
 mod roots;

@@ -136,3 +136,17 @@ pub const PLACES_MAX: usize = 4;
 pub const LOST_CHUNKS_MAX: usize = 1 << 20;
 /// Decoded frames that a store keeps for the next small lob.
 pub const RECENT_FRAMES_MAX: usize = 8;
+/// Cells of a sketch that are asked for first: enough for differences of up to some 170 lobs, and to tell
+/// how large others are within a fifth or so.
+pub const SKETCH_FIRST: usize = 256;
+/// Most cells of a sketch in one answer: 3.5 MiB of them.
+pub const SKETCH_ANSWER_MAX: usize = 1 << 18;
+/// Most cells of a sketch: enough for differences of 2.5 million lobs, and some 200 MiB while they are
+/// taken apart.
+pub const SKETCH_MAX: usize = 1 << 22;
+/// Most lobs in one answer to what symbols stand for: 2.5 MiB of them.
+pub const SKETCH_FOUND_MAX: usize = 1 << 16;
+/// Most lobs in the list of another store, where sketches do not tell what differs.
+pub const SKETCH_LISTED_MAX: u64 = 1 << 26;
+/// How often two sets are compared anew, because one of them changed meanwhile.
+pub const SKETCH_TURNS: u8 = 3;

@@ -21,6 +21,7 @@ pub mod journal;
 pub mod pack;
 pub mod pktline;
 pub mod pointer;
+pub mod reconcile;
 pub mod roots;
 pub mod salvage;
 pub mod state;
@@ -42,6 +43,7 @@ pub const TARGETS: &[Target] = &[
     ("pack", pack::run),
     ("pktline", pktline::run),
     ("pointer", pointer::run),
+    ("reconcile", reconcile::run),
     ("roots", roots::run),
     ("salvage", salvage::run),
     ("state", state::run),
