@@ -2,6 +2,7 @@
 
 mod conformance;
 mod faults;
+mod transcripts;
 
 use std::fmt;
 use std::io::{self, Read};

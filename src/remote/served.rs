@@ -5,18 +5,18 @@
 
 mod sending;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lob_store::{ChunkId, Cursor, Epoch, Frame, Kin, LobId, LobInfo, Manifest, StoreId};
+use lob_store::{ChunkId, Cursor, Epoch, Frame, Kin, LobId, LobInfo, Manifest, Parts, StoreId};
 
 use super::error::{Error, Result};
 use super::{Access, Digest, Digester, MANIFEST_ITEMS, Origin, Remote, Upload, retrying};
 use crate::wire::field::ITEMS_MAX;
-use crate::wire::list::{read_flags, read_kins, read_sizes, take_lobs};
+use crate::wire::list::{read_flags, read_kins, read_sizes, take_kins, take_lobs};
 use crate::wire::message::{IDS_MAX, RELIED_MAX};
 use crate::wire::{Asked, Body, Exchange, ExchangeError, FieldReader, Hello, Refusal, RefusalKind};
 use crate::wire::{Tag, Verb, Welcome, WireError};
@@ -27,6 +27,8 @@ pub struct Served {
     exchange: Arc<dyn Exchange>,
     store: StoreId,
     now: Mutex<Now>,
+    /// What frames of chunks stand on that came with manifests, and is asked for next.
+    kins: Mutex<HashMap<ChunkId, Kin>>,
 }
 
 /// What the service last said of the store.
@@ -85,6 +87,7 @@ impl Served {
                 exchange,
                 store: welcome.store,
                 now: Mutex::new(Now::of(&welcome)),
+                kins: Mutex::default(),
             }),
         }
     }
@@ -345,7 +348,9 @@ impl Remote for Served {
     fn manifests(&self, ids: &[LobId]) -> Result<Vec<Option<Manifest>>> {
         let ids = &ids[..ids.len().min(IDS_MAX)];
         let body = self.request(ids.iter().map(|id| *id.as_bytes()), &[])?;
-        self.ask(Verb::Manifests, &body, |from| read_manifests(from, ids))
+        let (found, kins) = self.ask(Verb::Manifests, &body, |from| read_manifests(from, ids))?;
+        *self.kins.lock().unwrap_or_else(PoisonError::into_inner) = kins;
+        Ok(found)
     }
 
     fn each_chunk(
@@ -358,7 +363,14 @@ impl Remote for Served {
     }
 
     fn kin(&self, ids: &[ChunkId]) -> Result<Vec<Option<Kin>>> {
-        self.of_chunks(Verb::Kin, ids, read_kins)
+        let known = self.kins.lock().unwrap_or_else(PoisonError::into_inner);
+        let found: Option<Vec<_>> = ids.iter().map(|id| known.get(id).cloned()).collect();
+        drop(known);
+        match found {
+            // It may be another by now. Then frames come without the bases that this speaks of.
+            Some(found) => Ok(found.into_iter().map(Some).collect()),
+            None => self.of_chunks(Verb::Kin, ids, read_kins),
+        }
     }
 
     fn each_frame(
@@ -414,15 +426,41 @@ impl Remote for Served {
     }
 }
 
+/// Chunks of which is remembered what their frames stand on.
+const KINS_MAX: usize = 64 << 10;
+
+/// The manifests of the first ids, and what came with them about their chunks.
+type Listed = (Vec<Option<Manifest>>, HashMap<ChunkId, Kin>);
+
 /// Manifests of the first of `ids`: at least one, and not more than an answer may have.
-fn read_manifests(
-    from: &mut FieldReader<'_>,
-    ids: &[LobId],
-) -> Result<Vec<Option<Manifest>>, WireError> {
+fn read_manifests(from: &mut FieldReader<'_>, ids: &[LobId]) -> Result<Listed, WireError> {
     let bad = |why: &str| WireError::Bad(why.into());
-    let mut found = Vec::with_capacity(ids.len().min(ITEMS_MAX));
+    let mut found: Vec<Option<Manifest>> = Vec::with_capacity(ids.len().min(ITEMS_MAX));
+    let mut kins = HashMap::new();
+    let mut of_last = Vec::new();
     let mut items = 0;
-    while let Some((tag, bytes)) = from.next(&[Tag::Manifest, Tag::Absent])? {
+    while let Some((tag, bytes)) = from.next(&[Tag::Manifest, Tag::Absent, Tag::Kins])? {
+        if tag == Tag::Kins {
+            let chunks = match found.last() {
+                Some(Some(Manifest {
+                    parts: Parts::Chunks(chunks),
+                    ..
+                })) => chunks,
+                _ => return Err(bad("what no frames stand on")),
+            };
+            let from = of_last.len();
+            take_kins(&bytes, &mut of_last, chunks.len())?;
+            let named = chunks[from..].iter().map(|(id, _)| *id);
+            let known = named.zip(&of_last[from..]);
+            let room = KINS_MAX - kins.len();
+            kins.extend(
+                known
+                    .filter_map(|(id, kin)| Some((id, kin.clone()?)))
+                    .take(room),
+            );
+            continue;
+        }
+        of_last.clear();
         let id = ids.get(found.len());
         let id = id.filter(|_| items < MANIFEST_ITEMS);
         let id = id.ok_or_else(|| bad("more manifests than were asked for"))?;
@@ -432,16 +470,14 @@ fn read_manifests(
         }
         let manifest = Manifest::decode(&bytes)?;
         if manifest.id != *id {
-            return Err(WireError::Bad(format!(
-                "the manifest of lob {}",
-                manifest.id
-            )));
+            let other = format!("the manifest of lob {}", manifest.id);
+            return Err(WireError::Bad(other));
         }
         items += manifest.items();
         found.push(Some(manifest));
     }
     match found.is_empty() && !ids.is_empty() {
         true => Err(bad("no manifests")),
-        false => Ok(found),
+        false => Ok((found, kins)),
     }
 }

@@ -123,20 +123,26 @@ pub fn write_kins(to: &mut FieldWriter<impl Write>, kins: &[Option<Kin>]) -> io:
 pub fn read_kins(from: &mut FieldReader<'_>, count: usize) -> Result<Vec<Option<Kin>>, WireError> {
     let mut kins = Vec::new();
     while let Some((_, bytes)) = from.next(&[Tag::Kins])? {
-        let mut rest = bytes.as_slice();
-        while !rest.is_empty() {
-            if kins.len() == count {
-                return Err(WireError::bad(
-                    "a list of another length than was asked for",
-                ));
-            }
-            kins.push(take_kin(&mut rest)?);
-        }
+        take_kins(&bytes, &mut kins, count)?;
     }
     match kins.len() == count {
         true => Ok(kins),
         false => Err(WireError::bad("a list that is too short")),
     }
+}
+
+/// What frames stand on by one field, appended to what was known before, at most so many in all.
+pub fn take_kins(bytes: &[u8], kins: &mut Vec<Option<Kin>>, most: usize) -> Result<(), WireError> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        if kins.len() == most {
+            return Err(WireError::bad(
+                "a list of another length than was asked for",
+            ));
+        }
+        kins.push(take_kin(&mut rest)?);
+    }
+    Ok(())
 }
 
 fn take_kin(rest: &mut &[u8]) -> Result<Option<Kin>, WireError> {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io::{self, Write};
 
-use lob_store::{ChunkId, LobId, LobInfo};
+use lob_store::{ChunkId, LobId, LobInfo, Manifest, Parts};
 
 use super::refuse::{of_error, of_sink};
 use crate::remote::{Error, Remote, Result};
@@ -80,15 +80,31 @@ fn chunks(asked: &Asked) -> Vec<ChunkId> {
     asked.ids.iter().copied().map(ChunkId::from_bytes).collect()
 }
 
+/// Behind each manifest that lists its chunks, what their frames stand on: who fetches asks for that next.
 fn manifests(store: &dyn Remote, ids: &[LobId], to: &mut FieldWriter<impl Write>) -> Result<()> {
-    for manifest in store.manifests(ids)? {
+    let found = store.manifests(ids)?;
+    let named: Vec<ChunkId> = found.iter().flat_map(listed).collect();
+    let mut kins = store.kin(&named)?.into_iter();
+    for manifest in &found {
+        let kins: Vec<_> = kins.by_ref().take(listed(manifest).count()).collect();
         match manifest {
             Some(manifest) => to.field(Tag::Manifest, &[&manifest.encode()]),
             None => to.field(Tag::Absent, &[]),
         }
+        .and_then(|()| write_kins(to, &kins))
         .map_err(sink)?;
     }
     Ok(())
+}
+
+/// The chunks of a manifest that lists chunks.
+fn listed(manifest: &Option<Manifest>) -> impl Iterator<Item = ChunkId> {
+    let parts = manifest.as_ref().map(|manifest| &manifest.parts);
+    let chunks = match parts {
+        Some(Parts::Chunks(chunks)) => chunks.as_slice(),
+        _ => &[],
+    };
+    chunks.iter().map(|(id, _)| *id)
 }
 
 fn frames(store: &dyn Remote, asked: &Asked, to: &mut FieldWriter<impl Write>) -> Result<()> {

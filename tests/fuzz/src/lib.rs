@@ -24,6 +24,7 @@ pub mod pointer;
 pub mod reconcile;
 pub mod roots;
 pub mod salvage;
+pub mod service;
 pub mod state;
 pub mod store;
 pub mod url;
@@ -46,6 +47,7 @@ pub const TARGETS: &[Target] = &[
     ("reconcile", reconcile::run),
     ("roots", roots::run),
     ("salvage", salvage::run),
+    ("service", service::run),
     ("state", state::run),
     ("store", store::run),
     ("url", url::run),

@@ -1,0 +1,244 @@
+//! What docs/protocol.md shows is what is said.
+
+use std::sync::Mutex;
+
+use lob::remote::Origin;
+use lob::wire::list::{write_flags, write_kins, write_lobs, write_sizes};
+use lob::wire::message::VERSION;
+use lob::wire::{Asked, FieldWriter, Hello, Refusal, RefusalKind, Tag, Welcome};
+use lob_store::{ChunkId, Cursor, Epoch, Frame, Kin, LobInfo, Manifest, Parts, StoreId};
+
+use super::*;
+
+/// Writes down what is said.
+#[derive(Debug)]
+struct Recorder {
+    inner: Direct,
+    said: Mutex<String>,
+}
+
+impl Recorder {
+    fn of(dir: &Path) -> Arc<Recorder> {
+        Arc::new(Recorder {
+            inner: Direct {
+                service: Arc::new(Service::of_dir(dir.to_path_buf())),
+                rights: Rights::Write,
+            },
+            said: Mutex::default(),
+        })
+    }
+
+    fn take(&self) -> String {
+        std::mem::take(&mut self.said.lock().unwrap())
+    }
+}
+
+/// `SIZES 16, END 32`
+fn fields(message: &[u8]) -> String {
+    let mut found = Vec::new();
+    let mut rest = message;
+    while let Some((head, bytes)) = rest.split_first_chunk::<6>() {
+        let number = u16::from_le_bytes([head[0], head[1]]);
+        let len = u32::from_le_bytes([head[2], head[3], head[4], head[5]]);
+        let tag = Tag::ALL.iter().find(|tag| tag.number() == number).unwrap();
+        let name = format!("{tag:?}").to_uppercase();
+        found.push(match tag {
+            // Of the machine, or of the version.
+            Tag::Frame | Tag::Program => name,
+            _ => format!("{name} {len}"),
+        });
+        rest = &bytes[len as usize..];
+    }
+    found.join(", ")
+}
+
+impl Exchange for Recorder {
+    fn exchange(&self, verb: Verb, body: Body) -> Result<Box<dyn Read + Send>, ExchangeError> {
+        let mut request = Vec::new();
+        match body {
+            Body::Bytes(bytes) => request = bytes,
+            Body::Stream(mut stream) => drop(stream.read_to_end(&mut request).unwrap()),
+        }
+        let said = format!("> {}: {}\n", verb.name(), fields(&request));
+        let mut answer = Vec::new();
+        let mut stream = self.inner.exchange(verb, Body::Bytes(request))?;
+        stream.read_to_end(&mut answer).unwrap();
+        let said = format!("{said}< {}\n", fields(&answer));
+        self.said.lock().unwrap().push_str(&said);
+        Ok(Box::new(io::Cursor::new(answer)))
+    }
+
+    fn describe(&self) -> String {
+        "test://recorded".into()
+    }
+}
+
+/// One test at a time may write to the page.
+static PAGE: Mutex<()> = Mutex::new(());
+
+/// Fails unless the page has this block behind its name. With `LOB_UPDATE_DOCS=1` it is put there.
+#[track_caller]
+fn shown(name: &str, text: &str) {
+    let _turn = PAGE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/protocol.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let head = format!("<!-- {name} -->\n");
+    let block = format!("{head}```text\n{text}```\n");
+    if std::env::var_os("LOB_UPDATE_DOCS").is_some() {
+        let (before, behind) = page.split_once(&head).expect(name);
+        let behind = match behind.strip_prefix("```text\n") {
+            Some(old) => old.split_once("```\n").unwrap().1,
+            None => behind,
+        };
+        std::fs::write(&path, [before, &block, behind].concat()).unwrap();
+        return;
+    }
+    assert!(
+        page.contains(&block),
+        "docs/protocol.md must show:\n{block}"
+    );
+}
+
+#[test]
+fn conversations_are_as_the_page_shows_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let local = opened(&dir.path().join("local"));
+    let remote = dir.path().join("remote");
+    add(&local, b"a lob of one chunk");
+    add(&local, &noise(1, 600_000));
+    let recorder = Recorder::of(&remote);
+    let connect = |access| {
+        let served = Served::connect(recorder.clone(), access, None).unwrap();
+        // As a run begins.
+        served.epoch().unwrap();
+        served.refresh().unwrap();
+        served.cursor().unwrap();
+        served
+    };
+    assert_eq!(
+        replicate(Asking::ToPush, &local, &connect(Access::Write)),
+        Ok(2)
+    );
+    shown("push", &recorder.take());
+    let (other, served) = (opened(&dir.path().join("other")), connect(Access::Read));
+    assert_eq!(replicate(Asking::ToPull, &other, &served), Ok(2));
+    shown("fetch", &recorder.take());
+    // Nothing new: one round trip, and little in it.
+    connect(Access::Read);
+    shown("again", &recorder.take());
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let lines = bytes.chunks(16).map(|line| {
+        let words = line
+            .chunks(2)
+            .map(|two| two.iter().map(|b| format!("{b:02x}")).collect());
+        words.collect::<Vec<String>>().join(" ") + "\n"
+    });
+    lines.collect()
+}
+
+fn message(write: impl FnOnce(&mut FieldWriter<Vec<u8>>) -> io::Result<()>) -> Vec<u8> {
+    let mut to = FieldWriter::new(Vec::new());
+    write(&mut to).unwrap();
+    to.end().unwrap()
+}
+
+/// The bytes of a `put` as the client sends it.
+fn put(store: StoreId, frame: Frame, manifest: &Manifest) -> Vec<u8> {
+    #[derive(Debug)]
+    struct Taker(StoreId, Mutex<Vec<u8>>);
+    impl Exchange for Taker {
+        fn exchange(&self, verb: Verb, body: Body) -> Result<Box<dyn Read + Send>, ExchangeError> {
+            let answer = match (verb, body) {
+                (Verb::Put, Body::Stream(mut stream)) => {
+                    stream.read_to_end(&mut self.1.lock().unwrap()).unwrap();
+                    message(|_| Ok(()))
+                }
+                _ => message(|to| welcome(self.0).write(to)),
+            };
+            Ok(Box::new(io::Cursor::new(answer)))
+        }
+
+        fn describe(&self) -> String {
+            "test://taker".into()
+        }
+    }
+    let taker = Arc::new(Taker(store, Mutex::default()));
+    let served = Served::connect(taker.clone(), Access::Write, None).unwrap();
+    let mut upload = served.receive(Origin::Own).unwrap();
+    upload.add_frame(frame).unwrap();
+    upload.add_manifest(manifest).unwrap();
+    upload.finish().unwrap();
+    let bytes = taker.1.lock().unwrap();
+    bytes.clone()
+}
+
+fn welcome(store: StoreId) -> Welcome {
+    Welcome {
+        version: VERSION,
+        store,
+        cursor: Cursor {
+            seq: 7,
+            hash: [8; 16],
+        },
+        epoch: Epoch::from_bytes([0; 32]),
+        free: Some(1 << 30),
+        verbs: vec!["hello".into(), "sizes".into()],
+        program: "lob 0.1.0".into(),
+    }
+}
+
+#[test]
+fn messages_are_as_the_page_shows_them() {
+    let store = StoreId::from_bytes([0x11; 32]);
+    let (lob, base) = (LobId::of(b"hello"), ChunkId::of(b"base"));
+    let asked = Asked {
+        store,
+        ids: vec![*lob.as_bytes()],
+        relied: vec![*base.as_bytes()],
+    };
+    let chunks = vec![(ChunkId::of(b"hello"), 5)];
+    let frame = Frame::plain(chunks.clone(), b"hello");
+    let manifest = Manifest {
+        id: lob,
+        size: 5,
+        parts: Parts::Chunks(chunks),
+    };
+    let kin = Kin {
+        depth: 1,
+        bases: vec![base],
+    };
+    let info = LobInfo { id: lob, size: 5 };
+    let refusal = Refusal::new(RefusalKind::MissingChunk(base), "it is not in this store");
+    let mut refused = Vec::new();
+    FieldWriter::new(&mut refused).refuse(&refusal).unwrap();
+    for (name, bytes) in [
+        ("hello", Hello { create: true }.encode().unwrap()),
+        ("welcome", message(|to| welcome(store).write(to))),
+        ("frames", asked.encode().unwrap()),
+        (
+            "answer of sizes",
+            message(|to| write_sizes(to, &[Some(5), None])),
+        ),
+        (
+            "answer of has",
+            message(|to| write_flags(to, &[true, false])),
+        ),
+        (
+            "answer of kin",
+            message(|to| write_kins(to, &[Some(kin), Some(Kin::default()), None])),
+        ),
+        ("answer of lobs", message(|to| write_lobs(to, &[info]))),
+        (
+            "answer of frames",
+            message(|to| to.field(Tag::Frame, &[&frame.head(), &frame.stored])),
+        ),
+        ("put", put(store, frame.clone(), &manifest)),
+        ("a refusal behind what was said", refused),
+    ] {
+        shown(name, &hex(&bytes));
+    }
+}
