@@ -2,15 +2,15 @@
 //!
 //! `RAYON_NUM_THREADS=1 taskset -c 0 cargo bench --bench delta -- [OLD NEW]...`
 //!
-//! Everything that a push does is in it, from looking for what is alike to the frames, but for what
-//! goes over the link. Counted is the time that the process had a core, so that other work beside it
+//! Everything that a push does is in it, from reading both versions and looking for what is alike to the
+//! frames, but for what goes over the link; after it the compression of the same chunks alone. Counted is the time that the process had a core, so that other work beside it
 //! matters less; the best of five. Without files a made-up pair serves: every 2 KB a byte changed.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use lob_store::disk::OsDisk;
-use lob_store::{ChunkId, Kin, LobId, Manifest, Parts, Store};
+use lob_store::{ChunkId, Frame, Kin, LobId, Manifest, Parts, Store, compress_with_prefix};
 
 /// Levels of zstd: that of plain frames, and that of the delta frames of a push.
 const LEVELS: [i32; 2] = [3, 6];
@@ -41,34 +41,70 @@ fn pair(name: &str, old: &[u8], new: &[u8]) {
         .filter(|(id, _)| !held.contains(id));
     let missed: u64 = missed.map(|(_, len)| u64::from(len)).sum();
     for level in LEVELS {
-        let runs = (0..RUNS).map(|_| frames(&store, &old, &new, &held, level));
-        let (nanos, frames, bytes) = runs.min().unwrap_or_default();
-        let speed = missed as f64 * 1000.0 / nanos.max(1) as f64;
+        let mut made = Vec::new();
+        let all = best(|| made = frames(&store, &old, &new, &held, level));
+        let cost = |frame: &Frame| frame.stored.len() + 64 * frame.bases.len();
+        let bytes: usize = made.iter().map(cost).sum();
+        let coded: Vec<_> = made.iter().map(|frame| contents(&store, frame)).collect();
+        let raw: usize = coded.iter().map(|(raw, _)| raw.len()).sum();
+        let alone = best(|| {
+            for ((raw, prefix), frame) in coded.iter().zip(&made) {
+                let again = compress_with_prefix(raw, prefix, level);
+                assert_eq!(again.as_ref(), Some(&frame.stored));
+            }
+        });
         println!(
-            "{name}, level {level}: {missed} bytes to {bytes} in {frames} frames, {speed:.0} MB/s"
+            "{name}, level {level}: {missed} bytes to {bytes} in {} frames, {:.0} MB/s; compression alone {:.0} MB/s",
+            made.len(),
+            speed(missed, all),
+            speed(raw as u64, alone),
         );
     }
 }
 
-/// Nanoseconds of a core, frames, and their bytes with the ids of their bases.
+/// Least nanoseconds of a core.
+fn best(mut run: impl FnMut()) -> u64 {
+    let runs = (0..RUNS).map(|_| {
+        let before = nanos();
+        run();
+        nanos() - before
+    });
+    runs.min().unwrap_or_default()
+}
+
+/// MB a second.
+fn speed(bytes: u64, nanos: u64) -> f64 {
+    bytes as f64 * 1000.0 / nanos.max(1) as f64
+}
+
+/// The bytes of a frame's chunks, and those of its bases.
+fn contents(store: &Store, frame: &Frame) -> (Vec<u8>, Vec<u8>) {
+    let join = |ids: &[ChunkId]| {
+        ids.iter()
+            .flat_map(|id| store.chunk(id).expect("is there"))
+            .collect()
+    };
+    let chunks: Vec<_> = frame.chunks.iter().map(|(id, _)| *id).collect();
+    (join(&chunks), join(&frame.bases))
+}
+
+/// The frames of what the new version has and the old one has not.
 fn frames(
     store: &Store,
     old: &Manifest,
     new: &Manifest,
     held: &HashSet<ChunkId>,
     level: i32,
-) -> (u64, usize, usize) {
+) -> Vec<Frame> {
     let kin = |id: &ChunkId| held.contains(id).then(Kin::default);
     let mut ask = |ids: &[ChunkId]| Ok(ids.iter().map(kin).collect());
-    let (mut frames, mut bytes) = (0, 0);
-    let before = nanos();
+    let mut frames = Vec::new();
     let made = store.each_delta_at(level, new, old.clone(), &mut ask, &mut |frame| {
-        frames += 1;
-        bytes += frame.stored.len() + 64 * frame.bases.len();
+        frames.push(frame);
         Ok(())
     });
     let _ = made.expect("makes frames");
-    (nanos() - before, frames, bytes)
+    frames
 }
 
 /// How long all threads of this process have had a core, where the system tells; else the time.

@@ -13,7 +13,7 @@ use crate::frame::{self, Codec, Frame};
 use crate::id::ChunkId;
 use crate::limits::{DELTA_DEPTH_MAX, DELTA_LEVEL, FRAME_BASES_MAX, FRAME_TARGET};
 use crate::manifest::Manifest;
-use crate::read::{Bases, Kin, batches};
+use crate::read::{Kin, batches};
 use crate::store::Store;
 
 pub(crate) use version::Version;
@@ -22,11 +22,11 @@ pub(crate) use version::Version;
 pub type AskKin<'a> = &'a mut dyn FnMut(&[ChunkId]) -> Result<Vec<Option<Kin>>>;
 
 /// A delta below this share of what samples take without a base is good enough not to try that with all,
-const CLEARLY: (usize, usize) = (3, 4);
+const CLEARLY: (usize, usize) = (7, 8);
 /// unless they get shorter than this share without one: text may compress to anything.
 const DENSE: (usize, usize) = (1, 4);
 /// How many samples, and bytes of each.
-const SAMPLES: (usize, usize) = (4, 8 << 10);
+const SAMPLES: (usize, usize) = (2, 8 << 10);
 /// Otherwise it must be smaller than this share of what the chunk takes without one.
 const SHARE: (usize, usize) = (15, 16);
 /// How deep the bases are that a chunk goes back to where those at hand are at the bound already,
@@ -103,7 +103,7 @@ impl Store {
         for some in segments::pairs(new, &version.manifest).chunks(segments::TOGETHER) {
             let lacking = receiver.lacks(some.iter().map(|(id, _)| *id))?;
             let missed = self.missed_segments(some, &lacking)?;
-            receiver.send(missed, &mut sent, each)?;
+            receiver.send(version, missed, &mut sent, each)?;
         }
         let lists = sent.len();
         let mut aligner = Aligner::new(&version.chunks, |_| GAP_MAX);
@@ -120,7 +120,7 @@ impl Store {
                 .iter()
                 .map(|missed| missed.chunks.len())
                 .sum::<usize>();
-            receiver.send(missed, &mut sent, each)
+            receiver.send(version, missed, &mut sent, each)
         })?;
         Ok(sent)
     }
@@ -214,11 +214,12 @@ impl<'a, 'k> Receiver<'a, 'k> {
     /// Gives away those frames of missed chunks that are worth it.
     fn send(
         &mut self,
+        version: &Version<'_>,
         missed: Vec<Missed>,
         sent: &mut HashSet<ChunkId>,
         each: &mut dyn FnMut(Frame) -> Result<()>,
     ) -> Result<()> {
-        for frame in self.frames(missed)? {
+        for frame in self.frames(version, missed)? {
             sent.extend(frame.chunks.iter().map(|(id, _)| *id));
             each(frame)?;
         }
@@ -227,7 +228,7 @@ impl<'a, 'k> Receiver<'a, 'k> {
 
     /// Those frames of missed chunks that are worth it. Where bases are too deep, what they are based on
     /// is more than one frame may name: then each chunk goes by itself.
-    fn frames(&mut self, missed: Vec<Missed>) -> Result<Vec<Frame>> {
+    fn frames(&mut self, version: &Version<'_>, missed: Vec<Missed>) -> Result<Vec<Frame>> {
         let like = missed.iter().flat_map(|missed| missed.likes.concat());
         self.learn(like.collect())?;
         let most = self.aim.depth - 1;
@@ -245,10 +246,12 @@ impl<'a, 'k> Receiver<'a, 'k> {
         let level = self.aim.level;
         for some in batches(&tried, |(_, choices)| choices.concat()) {
             let named = some.iter().flat_map(|(_, choices)| choices.concat());
-            let bases = self.store.bases(named, 0)?;
+            let others = named.filter(|id| version.chunk(id).is_none());
+            let others = self.store.bases(others, 0)?;
+            let base = |id: &ChunkId| version.chunk(id).or_else(|| others.get(id));
             let best = some
                 .par_iter()
-                .map(|(missed, choices)| missed.frame(choices, &bases, level));
+                .map(|(missed, choices)| missed.frame(choices, base, level));
             frames.extend(best.collect::<Vec<_>>().into_iter().flatten());
         }
         Ok(frames)
@@ -373,10 +376,15 @@ impl Missed {
     }
 
     /// Their frame with the best of these bases, if it is worth it.
-    fn frame(&self, choices: &[Vec<ChunkId>], bases: &Bases, level: i32) -> Option<Frame> {
+    fn frame<'b>(
+        &self,
+        choices: &[Vec<ChunkId>],
+        base: impl Fn(&ChunkId) -> Option<&'b [u8]>,
+        level: i32,
+    ) -> Option<Frame> {
         let mut best: Option<(Vec<u8>, &Vec<ChunkId>)> = None;
         for named in choices {
-            let prefix: Option<Vec<&[u8]>> = named.iter().map(|id| bases.get(id)).collect();
+            let prefix: Option<Vec<&[u8]>> = named.iter().map(&base).collect();
             // A base that is not here any more serves nobody.
             let Some(prefix) = prefix else { continue };
             let Some(packed) = frame::compress_with_prefix(&self.bytes, &prefix.concat(), level)

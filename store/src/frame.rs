@@ -252,7 +252,8 @@ pub(crate) fn compressed_at(level: i32, raw: &[u8]) -> Option<Vec<u8>> {
 /// These bytes as one zstd frame with `prefix` before them; `None` where that would be no shorter.
 ///
 /// zstd would choose its tables by the length of `raw`, and not find what is in a longer prefix.
-pub(crate) fn compress_with_prefix(raw: &[u8], prefix: &[u8], level: i32) -> Option<Vec<u8>> {
+#[doc(hidden)]
+pub fn compress_with_prefix(raw: &[u8], prefix: &[u8], level: i32) -> Option<Vec<u8>> {
     let mut context = zstd_safe::CCtx::create();
     let all = (prefix.len() + raw.len()).next_power_of_two().ilog2();
     let log = all.clamp(*PREFIX_HASH_LOG.start(), *PREFIX_HASH_LOG.end());

@@ -37,6 +37,8 @@ pub use chunk::cut;
 pub use cost::{LobCost, LobCosts};
 pub use epoch::epoch;
 pub use error::{Error, Result};
+#[doc(hidden)]
+pub use frame::compress_with_prefix;
 pub use frame::{Codec, Frame};
 pub use id::{BadId, ChunkId, Epoch, LobId, PackId, StoreId};
 pub use manifest::{Manifest, Parts, Segment};

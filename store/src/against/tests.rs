@@ -189,7 +189,7 @@ fn a_base_that_does_not_help_is_done_without() {
     let bases = store.bases([base].into_iter(), 0).unwrap();
     let frame = |bytes: Vec<u8>| {
         let missed = Missed::new(ChunkId::of(&bytes), bytes, vec![base]);
-        missed.frame(&[vec![base]], &bases, DELTA_LEVEL)
+        missed.frame(&[vec![base]], |id| bases.get(id), DELTA_LEVEL)
     };
     assert!(frame(hex(2).into_bytes()).is_none());
     let mut like = store.chunk(&base).unwrap();

@@ -14,6 +14,8 @@ use crate::store::Store;
 
 /// Bytes of the base on both sides of where a chunk was that serve as its prefix too, about.
 const AROUND: u64 = 96 << 10;
+/// The longest base whose content stays in memory while it serves; a longer one is decoded twice.
+const KEPT_MAX: u64 = 32 << 20;
 
 /// A lob of a store that another one may be based on.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub(crate) struct Version<'s> {
     order: Vec<(u64, ChunkId)>,
     /// Found when they are first needed.
     features: OnceLock<Features>,
+    /// Its content, once its features were looked for, unless it is long.
+    content: OnceLock<Vec<u8>>,
 }
 
 impl<'s> Version<'s> {
@@ -49,7 +53,14 @@ impl<'s> Version<'s> {
             manifest,
             order,
             features: OnceLock::new(),
+            content: OnceLock::new(),
         })
+    }
+
+    /// The bytes of a chunk of it, where they are at hand.
+    pub(super) fn chunk(&self, id: &ChunkId) -> Option<&[u8]> {
+        let at = self.chunks.place(id)?;
+        self.content.get()?.get(at.start as usize..at.end as usize)
     }
 
     /// The chunks at these bytes and around them, as many as a frame may name.
@@ -70,7 +81,8 @@ impl<'s> Version<'s> {
             return Ok(features);
         }
         let sparse = sparseness(self.manifest.size);
-        let mut all = Vec::new();
+        let (mut all, mut content) = (Vec::new(), Vec::new());
+        let is_kept = self.manifest.size <= KEPT_MAX;
         let mut at = 0;
         self.store.each_window(&self.manifest, &mut |chunks| {
             let window = self.store.decode_window(&chunks)?;
@@ -85,8 +97,16 @@ impl<'s> Version<'s> {
                 found
             });
             all.extend(found.collect::<Vec<_>>().into_iter().flatten());
+            if is_kept {
+                window
+                    .chunks()
+                    .for_each(|chunk| content.extend_from_slice(chunk));
+            }
             Ok(())
         })?;
+        if is_kept {
+            let _ = self.content.set(content);
+        }
         Ok(self.features.get_or_init(|| Features::new(all, sparse)))
     }
 }

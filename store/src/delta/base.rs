@@ -1,5 +1,6 @@
 //! The old file of a delta, read in bounded pieces.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -171,6 +172,13 @@ impl Chunks {
     pub(crate) fn new(id: LobId, mut places: Vec<(ChunkId, u64, u32)>) -> Chunks {
         places.par_sort_unstable();
         Chunks { id, places }
+    }
+
+    /// The bytes of the base that are a chunk, at one of its places.
+    pub(crate) fn place(&self, id: &ChunkId) -> Option<Range<u64>> {
+        let first = self.places.partition_point(|(other, _, _)| other < id);
+        let (_, at, len) = self.places.get(first).filter(|(other, _, _)| other == id)?;
+        Some(*at..at + u64::from(*len))
     }
 
     /// Where the base holds a chunk: the place nearest to where it is expected.
