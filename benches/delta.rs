@@ -135,10 +135,10 @@ fn add(store: &Store, content: &[u8]) -> Manifest {
 
 /// The chunks of a lob.
 fn list(store: &Store, manifest: &Manifest) -> Vec<(ChunkId, u32)> {
-    let segments = match &manifest.parts {
-        Parts::Chunks(chunks) => return chunks.clone(),
-        Parts::Segments(segments) => segments,
-    };
+    if let Parts::Chunks(chunks) = &manifest.parts {
+        return chunks.clone();
+    }
+    let segments = store.segments(manifest).expect("is read");
     let lists = segments.iter().map(|segment| {
         let bytes = store.chunk(&segment.id).expect("is there");
         segment.decode_list(&bytes).expect("is a list")

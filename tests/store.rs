@@ -9,6 +9,7 @@ mod hostile;
 mod index;
 mod kill;
 mod lengths;
+pub mod long;
 mod mend;
 mod moving;
 mod order;

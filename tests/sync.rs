@@ -18,6 +18,7 @@ mod cut;
 mod deltas;
 mod hostile;
 mod ledger;
+mod long;
 mod modes;
 mod nearby;
 mod places;

@@ -9,8 +9,8 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use lob_store::limits::{CHUNK_MAX, FRAME_TARGET};
-use lob_store::{ChunkId, Frame, Manifest, Parts, Progress};
+use lob_store::limits::{CHUNK_MAX, FRAME_TARGET, SEGMENT_MIN};
+use lob_store::{ChunkId, Frame, Manifest, Parts, Progress, Segment};
 use rayon::prelude::*;
 
 use super::plan::Plan;
@@ -105,20 +105,33 @@ fn look(batch: Vec<(&Want, File)>, sides: Sides<'_>, progress: &dyn Progress) ->
 
 /// Chunks of a lob that the local store lacks, with their places in the lob.
 fn lacking(manifest: &Manifest, sides: Sides<'_>) -> Result<Vec<(u64, Chunk)>> {
+    let read = |list: &Segment| {
+        let mut read = Vec::new();
+        let done = sides.remote.each_chunk(&[list.id], &mut |_, bytes| {
+            read = bytes.to_vec();
+            Ok(())
+        });
+        done.map(|()| read)
+    };
     let mut chunks = Vec::new();
+    let mut segments = Vec::new();
     match &manifest.parts {
         Parts::Chunks(list) => chunks.extend_from_slice(list),
-        Parts::Segments(segments) => {
-            for segment in segments {
-                if chunks.len() >= CHUNKS_MAX {
+        Parts::Segments(list) => segments.extend_from_slice(list),
+        Parts::Groups(groups) => {
+            for group in groups {
+                if segments.len() * SEGMENT_MIN >= CHUNKS_MAX {
                     break;
                 }
-                sides.remote.each_chunk(&[segment.id], &mut |_, bytes| {
-                    chunks.extend(segment.decode_list(bytes)?);
-                    Ok(())
-                })?;
+                segments.extend(group.decode_group(&read(group)?)?);
             }
         }
+    }
+    for segment in segments {
+        if chunks.len() >= CHUNKS_MAX {
+            break;
+        }
+        chunks.extend(segment.decode_list(&read(&segment)?)?);
     }
     chunks.truncate(CHUNKS_MAX);
     let ids: Vec<ChunkId> = chunks.iter().map(|(id, _)| *id).collect();

@@ -77,10 +77,17 @@ fn whole(
     if !has_all(remote, &named, sample)? {
         return Ok(false);
     }
-    let Parts::Segments(segments) = &own.parts else {
-        return Ok(true);
+    let segments = match local.segments(&own) {
+        Err(error) if is_damage(&error) => return Ok(false),
+        segments => segments?,
     };
-    for segment in segments {
+    if let Parts::Groups(_) = own.parts {
+        let ids: Vec<ChunkId> = segments.iter().map(|segment| segment.id).collect();
+        if !has_all(remote, &ids, sample)? {
+            return Ok(false);
+        }
+    }
+    for segment in &segments {
         let bytes = local.chunk(&segment.id);
         let list = match bytes.and_then(|bytes| segment.decode_list(&bytes)) {
             Err(error) if is_damage(&error) => return Ok(false),

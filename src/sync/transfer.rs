@@ -268,6 +268,17 @@ impl Transfer<'_> {
             match &manifest.parts {
                 Parts::Chunks(chunks) => run.add(chunks)?,
                 Parts::Segments(segments) => self.add_segments(segments, &mut run)?,
+                Parts::Groups(groups) => {
+                    for group in groups {
+                        let mut segments = Vec::new();
+                        let list = self.read_lists(&[*group], &mut |group, bytes| {
+                            segments = group.decode_group(bytes)?;
+                            Ok(())
+                        })?;
+                        run.add(&list)?;
+                        self.add_segments(&segments, &mut run)?;
+                    }
+                }
             }
         }
         run.flush()
@@ -275,23 +286,38 @@ impl Transfer<'_> {
 
     fn add_segments(&self, segments: &[Segment], run: &mut Run) -> Result<()> {
         for some in segments.chunks(WINDOW_SEGMENTS) {
-            let ids: Vec<ChunkId> = some.iter().map(|segment| segment.id).collect();
-            let mut expected = some.iter();
             let mut listed = Vec::new();
-            self.from.each_chunk(&ids, &mut |id, bytes| {
-                let segment = expected.next().filter(|segment| segment.id == id);
-                let (Some(segment), true) = (segment, ChunkId::of(bytes) == id) else {
-                    return Err(self.unasked(format!("chunk {id}")));
-                };
-                let len = u32::try_from(bytes.len())
-                    .map_err(|_| self.unasked(format!("a segment of {} bytes", bytes.len())))?;
+            let lists = self.read_lists(some, &mut |segment, bytes| {
                 listed.extend(segment.decode_list(bytes)?);
-                listed.push((id, len));
                 Ok(())
             })?;
+            listed.extend(lists);
             run.add(&listed)?;
         }
         Ok(())
+    }
+
+    /// Calls `take` with the bytes of each list. Returns the chunks that they are.
+    fn read_lists(
+        &self,
+        lists: &[Segment],
+        take: &mut dyn FnMut(&Segment, &[u8]) -> Result<()>,
+    ) -> Result<Vec<(ChunkId, u32)>> {
+        let ids: Vec<ChunkId> = lists.iter().map(|list| list.id).collect();
+        let mut expected = lists.iter();
+        let mut chunks = Vec::with_capacity(lists.len());
+        self.from.each_chunk(&ids, &mut |id, bytes| {
+            let list = expected.next().filter(|list| list.id == id);
+            let (Some(list), true) = (list, ChunkId::of(bytes) == id) else {
+                return Err(self.unasked(format!("chunk {id}")));
+            };
+            let len = u32::try_from(bytes.len())
+                .map_err(|_| self.unasked(format!("a list of {} bytes", bytes.len())))?;
+            take(list, bytes)?;
+            chunks.push((id, len));
+            Ok(())
+        })?;
+        Ok(chunks)
     }
 
     /// Returns the bytes that moved. Frames with bases go after those are visible.

@@ -100,7 +100,8 @@ impl Store {
     ) -> Result<HashSet<ChunkId>> {
         let mut receiver = Receiver::new(self, aim, kin);
         let mut sent = HashSet::new();
-        for some in segments::pairs(new, &version.manifest).chunks(segments::TOGETHER) {
+        let lists = self.list_pairs(new, &version.manifest)?;
+        for some in lists.chunks(segments::TOGETHER) {
             let lacking = receiver.lacks(some.iter().map(|(id, _)| *id))?;
             let missed = self.missed_segments(some, &lacking)?;
             receiver.send(version, missed, &mut sent, each)?;

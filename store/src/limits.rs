@@ -80,10 +80,12 @@ pub const PACK_ENTRIES_MAX: usize = 1 << 16;
 pub const SEGMENT_MIN: usize = 64;
 /// Most chunk entries in one segment: a segment is a chunk and must fit a frame.
 pub const SEGMENT_MAX: usize = 1024;
-/// Longest manifest in a pack, in bytes: some 1.1 million segments, which list 12 MiB of random
-/// content each.
+/// Most segments that a manifest lists itself: with more it lists groups of them, so that a small edit
+/// costs as little in a lob of a TiB as in one of 3 GiB.
+pub const SEGMENTS_MAX: usize = 256;
+/// Longest manifest in a pack, in bytes: some 1.1 million groups or segments.
 pub const MANIFEST_MAX: usize = 48 << 20;
-/// Largest lob, in bytes. One of random content meets the limit of its manifest first, at 13 TiB.
+/// Largest lob, in bytes.
 pub const LOB_MAX: u64 = 16 << 40;
 
 /// Chunks and segments in received manifests that a writer holds before it verifies them.

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::frame::{decode, verify_chunk};
 use crate::id::{ChunkId, LobId, PackId};
 use crate::limits::{BEHIND_MAX, CHUNK_MAX, PLACES_MAX, READ_DEPTH_MAX};
-use crate::manifest::{Manifest, Parts};
+use crate::manifest::{Manifest, Parts, Segment};
 use crate::pack::{self, ChunkEntry, FrameEntry, LobEntry};
 use crate::store::Store;
 use crate::view::{Place, View, is_absent};
@@ -43,7 +43,7 @@ impl Reach<'_> {
         pack::read_manifest(file.as_ref(), &packs.path(&place.pack), &place.entry)
     }
 
-    /// Calls `each` for every chunk that a manifest needs: before those of a segment the chunk that
+    /// Calls `each` for every chunk that a manifest needs: before those of a list the chunk that
     /// lists them.
     pub(crate) fn each_chunk(
         &self,
@@ -52,12 +52,24 @@ impl Reach<'_> {
     ) -> Result<()> {
         match &manifest.parts {
             Parts::Chunks(chunks) => chunks.iter().try_for_each(|(id, _)| each(id)),
-            Parts::Segments(segments) => segments.iter().try_for_each(|segment| {
-                each(&segment.id)?;
-                let list = segment.decode_list(&self.bytes(&segment.id)?)?;
-                list.iter().try_for_each(|(id, _)| each(id))
+            Parts::Segments(segments) => self.each_listed(segments, each),
+            Parts::Groups(groups) => groups.iter().try_for_each(|group| {
+                each(&group.id)?;
+                self.each_listed(&group.decode_group(&self.bytes(&group.id)?)?, each)
             }),
         }
+    }
+
+    fn each_listed(
+        &self,
+        segments: &[Segment],
+        each: &mut dyn FnMut(&ChunkId) -> Result<()>,
+    ) -> Result<()> {
+        segments.iter().try_for_each(|segment| {
+            each(&segment.id)?;
+            let list = segment.decode_list(&self.bytes(&segment.id)?)?;
+            list.iter().try_for_each(|(id, _)| each(id))
+        })
     }
 
     /// The chunks on which the frame of a chunk is based.

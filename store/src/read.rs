@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::frame::{Codec, Frame, decode, verify_chunk};
 use crate::id::{ChunkId, LobId, PackId};
 use crate::limits::{CHUNK_MAX, READ_WINDOW, WINDOW_ITEMS_MAX};
-use crate::manifest::{Manifest, Parts};
+use crate::manifest::{Manifest, Parts, Segment};
 use crate::pack::{self, ChunkEntry, FrameEntry};
 use crate::progress::Progress;
 use crate::store::Store;
@@ -39,6 +39,20 @@ pub struct Kin {
     pub depth: u8,
     /// Its base chunks, in order.
     pub bases: Vec<ChunkId>,
+}
+
+/// Those of `lists` that touch `range`, with their offsets; the first of all is at `at`.
+fn touching<'a>(
+    mut at: u64,
+    lists: &'a [Segment],
+    range: &Range<u64>,
+) -> impl Iterator<Item = (u64, &'a Segment)> {
+    let Range { start, end } = *range;
+    let placed = lists.iter().map(move |list| {
+        at += list.bytes;
+        (at - list.bytes, list)
+    });
+    placed.filter(move |(at, list)| at + list.bytes > start && *at < end)
 }
 
 /// Is called with an offset in a lob and the chunks that follow from there.
@@ -167,18 +181,47 @@ impl Store {
     ) -> Result<()> {
         match &manifest.parts {
             Parts::Chunks(chunks) => each(0, chunks),
-            Parts::Segments(segments) => {
-                let mut at = 0;
-                for segment in segments {
-                    let next = at + segment.bytes;
-                    if next > range.start && at < range.end {
-                        each(at, &segment.decode_list(&self.chunk(&segment.id)?)?)?;
-                    }
-                    at = next;
+            Parts::Segments(segments) => touching(0, segments, &range)
+                .try_for_each(|(at, segment)| each(at, &self.listed(segment)?)),
+            Parts::Groups(groups) => touching(0, groups, &range).try_for_each(|(at, group)| {
+                touching(at, &self.listed_group(group)?, &range)
+                    .try_for_each(|(at, segment)| each(at, &self.listed(segment)?))
+            }),
+        }
+    }
+
+    /// All segments of a long lob; none of one that has none.
+    pub fn segments(&self, manifest: &Manifest) -> Result<Vec<Segment>> {
+        match &manifest.parts {
+            Parts::Chunks(_) => Ok(Vec::new()),
+            Parts::Segments(segments) => Ok(segments.clone()),
+            Parts::Groups(groups) => {
+                let mut segments = Vec::new();
+                for group in groups {
+                    segments.extend(self.listed_group(group)?);
                 }
-                Ok(())
+                Ok(segments)
             }
         }
+    }
+
+    /// The chunks that list what a long lob is made of, with their lengths; none of one without lists.
+    pub fn lists(&self, manifest: &Manifest) -> Result<Vec<(ChunkId, u32)>> {
+        let mut lists = match &manifest.parts {
+            Parts::Groups(_) => manifest.named_chunks(),
+            _ => Vec::new(),
+        };
+        let segments = self.segments(manifest)?;
+        lists.extend(segments.iter().map(Segment::named));
+        Ok(lists)
+    }
+
+    fn listed(&self, segment: &Segment) -> Result<Vec<(ChunkId, u32)>> {
+        segment.decode_list(&self.chunk(&segment.id)?)
+    }
+
+    fn listed_group(&self, group: &Segment) -> Result<Vec<Segment>> {
+        group.decode_group(&self.chunk(&group.id)?)
     }
 
     /// Calls `each` with all chunks of a lob in order, a bounded number of bytes at a time.

@@ -48,6 +48,14 @@ impl Frame {
     }
 }
 
+/// A segment or a group: the id of the chunk that lists it, how much that is, and its bytes.
+pub type List = (Id, u32, u64);
+
+/// The bytes of a segment in a list.
+pub fn list_item((id, count, len): &List) -> Vec<u8> {
+    [id.as_slice(), &count.to_le_bytes(), &len.to_le_bytes()].concat()
+}
+
 /// Chunks with their ids and lengths.
 pub fn listed(chunks: &[&[u8]]) -> Vec<(Id, u32)> {
     let listed = chunks.iter().map(|chunk| (hash(chunk), chunk.len() as u32));
@@ -142,16 +150,13 @@ impl Pack {
         self.manifest(id, size, 0, &items.collect::<Vec<_>>())
     }
 
-    /// A lob of these segments: the id of the chunk that lists it, its chunks and its bytes.
-    pub fn lob_of_segments(&mut self, id: Id, segments: &[(Id, u32, u64)]) -> &mut Pack {
+    /// A lob of these segments (form 1) or groups of them (form 2).
+    pub fn lob_of_lists(&mut self, id: Id, form: u8, segments: &[List]) -> &mut Pack {
         let size = segments
             .iter()
             .fold(0, |size: u64, (.., len)| size.wrapping_add(*len));
-        let item = |(id, count, len): &(Id, u32, u64)| {
-            [id.as_slice(), &count.to_le_bytes(), &len.to_le_bytes()].concat()
-        };
-        let items: Vec<_> = segments.iter().map(item).collect();
-        self.manifest(id, size, 1, &items)
+        let items: Vec<_> = segments.iter().map(list_item).collect();
+        self.manifest(id, size, form, &items)
     }
 
     fn manifest(&mut self, id: Id, size: u64, form: u8, items: &[Vec<u8>]) -> &mut Pack {

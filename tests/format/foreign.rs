@@ -4,7 +4,7 @@ use std::fs;
 
 use lob_store::Error;
 
-use super::builder::{Frame, Pack, alias, leave_in_stage, listed, root, store};
+use super::builder::{Frame, Pack, alias, leave_in_stage, list_item, listed, root, store};
 use super::pack::{Id, hash};
 use super::reader::{By, Reader};
 use super::{open, read_by_engine};
@@ -57,6 +57,7 @@ fn segments_of_any_length_are_read() {
     let parts: Vec<_> = (1..6).map(|n| noise(n, 700 * n as usize)).collect();
     let content = parts.concat();
     let id = hash(&content);
+    let twice = [content.as_slice(), &content].concat();
     let mut pack = Pack::new([1; 16]);
     let chunks: Vec<_> = parts.iter().map(Vec::as_slice).collect();
     pack.frame(&Frame::raw(&chunks));
@@ -69,12 +70,20 @@ fn segments_of_any_length_are_read() {
         let bytes = some.iter().map(|part| part.len() as u64).sum();
         segments.push((hash(&list), some.len() as u32, bytes));
     }
-    pack.lob_of_segments(id, &segments);
+    pack.lob_of_lists(id, 1, &segments);
+    let list: Vec<u8> = segments.iter().flat_map(list_item).collect();
+    pack.frame(&Frame::raw(&[&list]));
+    let group = (hash(&list), 3, content.len() as u64);
+    pack.lob_of_lists(hash(&twice), 2, &[group, group]);
     let dir = tempfile::tempdir().unwrap();
     store(dir.path(), &[&pack]);
-    assert!(read_by_engine(&open(dir.path()).unwrap(), &id).unwrap() == content);
+    let engine = open(dir.path()).unwrap();
     let reader = Reader::open(dir.path(), By::Tables).unwrap();
-    assert!(reader.lob(&id).unwrap() == content);
+    for content in [content, twice] {
+        let id = hash(&content);
+        assert!(read_by_engine(&engine, &id).unwrap() == content);
+        assert!(reader.lob(&id).unwrap() == content);
+    }
 }
 
 #[test]

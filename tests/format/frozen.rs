@@ -113,9 +113,9 @@ fn the_frozen_store_is_read_by_the_engine() {
     let long = store.manifest(&LobId::of(&contents()[10])).unwrap();
     let segments = match long.unwrap().parts {
         Parts::Segments(segments) => segments,
-        Parts::Chunks(chunks) => panic!("{} chunks", chunks.len()),
+        other => panic!("{other:?}"),
     };
-    let listed: Vec<_> = segments.iter().map(|segment| segment.chunks).collect();
+    let listed: Vec<_> = segments.iter().map(|segment| segment.items).collect();
     assert_eq!(listed, [67, 3]);
     // It can be written to as well, and what is there is recognised.
     let mut writer = store.writer().unwrap();

@@ -124,9 +124,9 @@ fn the_records_of_the_page_hold() {
 
 #[test]
 fn the_manifest_of_the_page_is_that_of_the_engine() {
-    let segment = |n: u8, chunks, bytes| Segment {
+    let segment = |n: u8, items, bytes| Segment {
         id: ChunkId::of(&[n]),
-        chunks,
+        items,
         bytes,
     };
     let manifest = Manifest {
@@ -136,6 +136,13 @@ fn the_manifest_of_the_page_is_that_of_the_engine() {
     };
     assert_eq!(manifest.encode(), example("segments"));
     assert_eq!(Manifest::decode(&example("segments")).unwrap(), manifest);
+    let groups = Manifest {
+        id: LobId::of(b"a very long lob"),
+        size: 4_000_000_000,
+        parts: Parts::Groups(vec![segment(3, 300, 4_000_000_000)]),
+    };
+    assert_eq!(groups.encode(), example("groups"));
+    assert_eq!(Manifest::decode(&example("groups")).unwrap(), groups);
 }
 
 #[test]

@@ -85,20 +85,35 @@ impl Reader {
         let mut whole = Vec::new();
         for _ in 0..count {
             let (part, n) = (f.id()?, f.number(4)?);
-            if form == 0 {
-                whole.extend(self.chunk_of(&part, n as usize)?);
-                continue;
+            match form {
+                0 => whole.extend(self.chunk_of(&part, n as usize)?),
+                1 => whole.extend(self.segment(&part, n as usize, f.number(8)?)?),
+                2 => {
+                    let end = whole.len() as u64 + f.number(8)?;
+                    let list = self.chunk_of(&part, 44 * n as usize)?;
+                    for mut f in list.chunks_exact(44).map(Fields) {
+                        let (part, n) = (f.id()?, f.number(4)?);
+                        whole.extend(self.segment(&part, n as usize, f.number(8)?)?);
+                    }
+                    require(whole.len() as u64 == end, "the bytes of a group")?;
+                }
+                _ => return Err("the form of a manifest".into()),
             }
-            let end = whole.len() as u64 + f.number(8)?;
-            let list = self.chunk_of(&part, 36 * n as usize)?;
-            for mut f in list.chunks_exact(36).map(Fields) {
-                whole.extend(self.chunk_of(&f.id()?, f.number(4)? as usize)?);
-            }
-            require(whole.len() as u64 == end, "the bytes of a segment")?;
         }
-        require(f.0.is_empty() && form <= 1, "the form of a manifest")?;
+        require(f.0.is_empty(), "the end of a manifest")?;
         require(whole.len() as u64 == size, "the size of the lob")?;
         require(hash(&whole) == *id, "the hash of the lob")?;
+        Ok(whole)
+    }
+
+    /// The content of a segment of `n` chunks.
+    fn segment(&self, id: &Id, n: usize, bytes: u64) -> Result<Vec<u8>> {
+        let list = self.chunk_of(id, 36 * n)?;
+        let mut whole = Vec::new();
+        for mut f in list.chunks_exact(36).map(Fields) {
+            whole.extend(self.chunk_of(&f.id()?, f.number(4)? as usize)?);
+        }
+        require(whole.len() as u64 == bytes, "the bytes of a segment")?;
         Ok(whole)
     }
 

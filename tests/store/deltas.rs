@@ -38,12 +38,10 @@ fn manifest(store: &Store, content: &[u8]) -> Manifest {
 /// All chunks of a lob and of its manifest.
 fn chunks(store: &Store, manifest: &Manifest) -> Vec<ChunkId> {
     let mut ids: Vec<_> = manifest.named_chunks().iter().map(|c| c.0).collect();
-    if let Parts::Segments(segments) = &manifest.parts {
-        for segment in segments {
-            let bytes = store.chunk(&segment.id).expect("is there");
-            let list = segment.decode_list(&bytes).expect("is a list");
-            ids.extend(list.iter().map(|c| c.0));
-        }
+    for segment in store.segments(manifest).expect("is read") {
+        let bytes = store.chunk(&segment.id).expect("is there");
+        let list = segment.decode_list(&bytes).expect("is a list");
+        ids.extend(list.iter().map(|c| c.0));
     }
     ids
 }
@@ -103,7 +101,7 @@ fn depths(store: &Store, content: &[u8]) -> Vec<u8> {
 }
 
 #[track_caller]
-fn assert_whole(store: &Path, contents: &[&Vec<u8>]) {
+pub fn assert_whole(store: &Path, contents: &[&Vec<u8>]) {
     let store = open(store);
     for (n, content) in contents.iter().enumerate() {
         let id = LobId::of(content);

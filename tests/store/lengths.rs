@@ -22,7 +22,7 @@ fn no_pack_is_over_the_hard_limit() {
         .expect("adds");
     let segment = Segment {
         id: chunk.0,
-        chunks: 1,
+        items: 1,
         bytes: 1000,
     };
     let count = (40 << 20) / 44;

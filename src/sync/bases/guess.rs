@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use lob_store::{ChunkId, LobId, Store};
+use lob_store::{ChunkId, LobId, Parts, Store};
 
 use crate::sync::error::Result;
 use crate::sync::wanted::Want;
@@ -142,11 +142,16 @@ impl<'w> Guess<'w> {
     }
 }
 
-/// The chunks of a lob, or the segments of a long one; `None` where the store does not hold it.
+/// The chunks of a lob, or the lists of a long one; `None` where the store does not hold it.
 fn chunks(store: &Store, id: &LobId) -> Result<Option<HashSet<ChunkId>>> {
-    let manifest = store.manifest(id)?;
-    let ids = |named: Vec<(ChunkId, u32)>| named.into_iter().map(|(id, _)| id).collect();
-    Ok(manifest.map(|manifest| ids(manifest.named_chunks())))
+    let Some(manifest) = store.manifest(id)? else {
+        return Ok(None);
+    };
+    let named = match manifest.parts {
+        Parts::Chunks(chunks) => chunks,
+        _ => store.lists(&manifest)?,
+    };
+    Ok(Some(named.into_iter().map(|(id, _)| id).collect()))
 }
 
 fn name(path: &[u8]) -> &[u8] {

@@ -16,7 +16,7 @@ use crate::id::{ChunkId, LobId};
 use crate::limits::{
     DEEP_LEVELS, DELTA_LEVEL, FRAME_TARGET, REPACK_DEPTH, REPACK_TURNED_MAX, ZSTD_LEVEL,
 };
-use crate::manifest::{Manifest, Parts};
+use crate::manifest::Manifest;
 use crate::pack::ChunkEntry;
 use crate::progress::Progress;
 use crate::prune::bits::Bits;
@@ -359,12 +359,10 @@ impl<'u, 's> Unit<'u, 's> {
         manifest: &Manifest,
         each: &mut dyn FnMut(Vec<(ChunkId, u32)>) -> Result<()>,
     ) -> Result<()> {
-        if let Parts::Segments(_) = manifest.parts {
-            let lists = manifest.named_chunks();
-            lists
-                .chunks(SEGMENTS_TOGETHER)
-                .try_for_each(|some| each(some.to_vec()))?;
-        }
+        let lists = self.plan.marks.store.lists(manifest)?;
+        lists
+            .chunks(SEGMENTS_TOGETHER)
+            .try_for_each(|some| each(some.to_vec()))?;
         self.plan.marks.store.each_window(manifest, each)
     }
 

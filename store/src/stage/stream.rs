@@ -152,10 +152,10 @@ impl Writer<'_> {
         builder: &mut ManifestBuilder,
     ) -> Result<u64> {
         let mut new = Vec::new();
-        let mut segments = Vec::new();
+        let mut lists = Vec::new();
         let mut here = HashSet::new();
         for (id, range) in ids.iter().zip(&window.chunks) {
-            segments.extend(builder.push(*id, range.len() as u32));
+            lists.extend(builder.push(*id, range.len() as u32));
             if here.insert(*id) && !self.has_chunk(id)? {
                 new.push((*id, range.clone()));
             }
@@ -167,18 +167,18 @@ impl Writer<'_> {
         for frame in &frames {
             self.append(frame)?;
         }
-        segments
+        lists
             .iter()
-            .try_for_each(|segment| self.append_segment(segment))?;
+            .try_for_each(|list| self.append_segment(list))?;
         Ok(new.iter().map(|(_, range)| range.len() as u64).sum())
     }
 
     /// Gives a lob whose chunks are stored its name.
     fn name(&mut self, id: LobId, builder: ManifestBuilder) -> Result<()> {
-        let (manifest, last) = builder.finish(id);
-        if let Some(segment) = last {
-            self.append_segment(&segment)?;
-        }
+        let (manifest, lists) = builder.finish(id);
+        lists
+            .iter()
+            .try_for_each(|list| self.append_segment(list))?;
         if self.has_lob(&id)? {
             Ok(())
         } else {

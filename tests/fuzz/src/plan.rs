@@ -2,7 +2,7 @@
 
 use zstd::bulk;
 
-use super::by_hand::builder::{Frame, Pack, listed};
+use super::by_hand::builder::{Frame, Pack, list_item, listed};
 use super::by_hand::pack::{Id, hash};
 use super::input::Input;
 
@@ -146,7 +146,17 @@ impl Plan {
             segments.push(segment);
             self.know(list, 0);
         }
-        self.pack.lob_of_segments(hash(&content), &segments);
+        let form = 1 + input.below(2) as u8;
+        if form == 2 {
+            let list: Vec<u8> = segments.iter().flat_map(list_item).collect();
+            self.pack.frame(&Frame::raw(&[&list]));
+            let bytes = segments
+                .iter()
+                .fold(0, |all: u64, list| all.wrapping_add(list.2));
+            segments = vec![(hash(&list), segments.len() as u32, bytes)];
+            self.know(list, 0);
+        }
+        self.pack.lob_of_lists(hash(&content), form, &segments);
         self.honest &= is_true;
         if is_true {
             self.lobs.push(Lob {
