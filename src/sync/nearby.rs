@@ -1,13 +1,14 @@
 //! What files of the work tree have of lobs that are wanted.
 //!
 //! A file that was edited, or a copy of another version whose lob this store has lost, shares chunks with
-//! the lob that belongs at its path. The receiver knows the chunks of that by its manifest, so it needs no
+//! the lob that belongs at its path, or beside it where that is still a pointer. The receiver knows the chunks of that by its manifest, so it needs no
 //! help of the sender to find them: they are cut out of the file, and need not move.
+
+mod files;
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
 
 use lob_store::limits::{CHUNK_MAX, FRAME_TARGET, SEGMENT_MIN};
 use lob_store::{ChunkId, Frame, Manifest, Parts, Progress, Segment};
@@ -17,12 +18,9 @@ use super::plan::Plan;
 use super::run::Sides;
 use super::wanted::Want;
 use crate::git::Repo;
-use crate::git::path::path_buf;
-use crate::git::tree_path::TreePath;
 use crate::remote::{Origin, Result, Upload};
+use files::Files;
 
-/// Files and lobs that are shorter are not worth a look.
-const FEW: u64 = 512 << 10;
 /// Places of a file that are cut to see whether it shares anything, and how much there is in each: a few
 /// chunks, the first of which the cuts need to find together.
 const SAMPLES: usize = 3;
@@ -45,28 +43,27 @@ pub(super) fn take_in(repo: &Repo, plan: &Plan, sides: Sides<'_>, progress: &dyn
     let Some(top) = repo.work_tree() else {
         return;
     };
-    let candidates = plan.lobs.iter().filter(|want| want.size >= FEW);
-    let candidates = candidates.filter_map(|want| Some((want, open(top, want)?)));
+    let mut files = Files::of(top);
     let mut batch = Vec::new();
-    for candidate in candidates {
-        batch.push(candidate);
+    for want in &plan.lobs {
+        let found = files.open(want);
+        if found.is_empty() {
+            continue;
+        }
+        batch.push((want, found));
         if batch.len() == BATCH {
-            let _ = look(std::mem::take(&mut batch), sides, progress);
+            let _ = look(&mut files, std::mem::take(&mut batch), sides, progress);
         }
     }
-    let _ = look(batch, sides, progress);
+    let _ = look(&mut files, batch, sides, progress);
 }
 
-/// The file at the path of a pointer, if that is one and not too short.
-fn open(top: &Path, want: &Want) -> Option<File> {
-    let _ = TreePath::parse(&want.path).ok()?;
-    let path = top.join(path_buf(&want.path));
-    let is_long = |it: &std::fs::Metadata| it.is_file() && it.len() >= FEW;
-    path.symlink_metadata().ok().filter(is_long)?;
-    File::open(path).ok()
-}
-
-fn look(batch: Vec<(&Want, File)>, sides: Sides<'_>, progress: &dyn Progress) -> Result<()> {
+fn look(
+    files: &mut Files<'_>,
+    batch: Vec<(&Want, Vec<File>)>,
+    sides: Sides<'_>,
+    progress: &dyn Progress,
+) -> Result<()> {
     if batch.is_empty() {
         return Ok(());
     }
@@ -75,7 +72,7 @@ fn look(batch: Vec<(&Want, File)>, sides: Sides<'_>, progress: &dyn Progress) ->
     let manifests = sides.remote.manifests(&ids)?;
     let mut upload = None;
     let mut taken = HashSet::new();
-    for ((_, file), manifest) in batch.into_iter().zip(manifests) {
+    for ((_, found), manifest) in batch.into_iter().zip(manifests) {
         let Some(manifest) = manifest else {
             continue;
         };
@@ -87,13 +84,17 @@ fn look(batch: Vec<(&Want, File)>, sides: Sides<'_>, progress: &dyn Progress) ->
             None => true,
         };
         let chunks: Chunks = places.iter().map(|(_, chunk)| *chunk).collect();
-        if has_room && shares(&file, &places, &chunks).unwrap_or(false) {
+        let mut found = found.iter().filter(|_| has_room);
+        let shares = |file: &&File| shares(file, &places, &chunks).unwrap_or(false);
+        let file = found.find(shares);
+        files.looked(file.is_some());
+        if let Some(file) = file {
             let mut left = chunks.clone();
             let upload = match &mut upload {
                 Some(upload) => upload,
                 none => none.insert(sides.local.receive(Origin::Foreign)?),
             };
-            take(&file, &mut left, upload.as_mut(), progress)?;
+            take(file, &mut left, upload.as_mut(), progress)?;
             taken.extend(chunks.difference(&left).copied());
         }
     }

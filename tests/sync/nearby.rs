@@ -69,6 +69,30 @@ fn what_shares_nothing_or_is_no_file_is_passed_over() {
     }
 }
 
+#[test]
+fn fixup_takes_from_a_copy_beside_the_pointer() {
+    let (world, origin, work) = pair();
+    let content = noise(1, LEN);
+    keep(&work, "dir/a file.bin", &content);
+    work.commit("first");
+    work.git(&["push", "-q", "origin", "main"]);
+    for (name, helps) in [("a copy.bin", true), ("a copy.txt", false)] {
+        let clone = clone(&world, &origin, name);
+        let mut copy = content.clone();
+        copy.splice(1_500_000..1_500_000, *b"edited");
+        clone.write(&format!("dir/{name}"), &copy);
+        clone.write("dir/other.bin", noise(2, LEN));
+        let said = clone.lob(&["--json", "sync", "--mode", "fixup"]);
+        assert!(clone.read("dir/a file.bin") == content);
+        let moved = events(&said, "summary")[0]["bytes"].as_u64().unwrap();
+        assert_eq!(moved < 500_000, helps, "{name}: {moved}");
+        assert!(
+            clone.read(&format!("dir/{name}")) == copy,
+            "it is as it was"
+        );
+    }
+}
+
 /// Changes a byte in the midst of the one pack of a store.
 fn flip(store: &Path) {
     let entries = fs::read_dir(store.join("packs")).unwrap();
