@@ -34,6 +34,7 @@ mod reference;
 mod remedy;
 mod repack;
 mod repair;
+mod serve;
 mod signature;
 mod smudge;
 mod status;
@@ -124,6 +125,7 @@ enum Command {
     Fsck(fsck::Args),
     Repair(repair::Args),
     Checkout(checkout::Args),
+    Serve(Box<serve::Args>),
     Signature(signature::Args),
     Delta(delta::Args),
     Patch(patch::Args),
@@ -161,6 +163,7 @@ impl Command {
             Command::Fsck(args) => fsck::run(args, ui),
             Command::Repair(args) => repair::run(args, ui),
             Command::Checkout(args) => checkout::run(args, ui),
+            Command::Serve(args) => serve::run(*args, ui),
             Command::Signature(args) => signature::run(args, ui),
             Command::Delta(args) => delta::run(args, ui),
             Command::Patch(args) => patch::run(args, ui),

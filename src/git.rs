@@ -6,6 +6,7 @@
 pub mod attributes;
 pub mod command;
 pub mod config;
+pub mod credential;
 pub mod error;
 pub mod filter;
 #[cfg(test)]

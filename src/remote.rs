@@ -11,6 +11,7 @@ mod dir;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod http;
 mod retry;
 mod served;
 pub mod url;

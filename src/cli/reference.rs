@@ -61,9 +61,23 @@ fn page() -> String {
         head(&mut page, verb, 2);
         arguments(&mut page, &own);
         examples(&mut page, verb);
+        beneath(&mut page, verb, &globals);
     }
     settings(&mut page);
     page
+}
+
+/// The verbs of a verb, and theirs.
+fn beneath(page: &mut String, verb: &Command, globals: &[&clap::Id]) {
+    for verb in verb.get_subcommands().filter(|verb| !verb.is_hide_set()) {
+        let own = |arg: &&Arg| !globals.contains(&arg.get_id());
+        let own: Vec<_> = verb.get_arguments().filter(own).collect();
+        if verb.get_subcommands().next().is_none() {
+            head(page, verb, 3);
+            arguments(page, &own);
+        }
+        beneath(page, verb, globals);
+    }
 }
 
 fn settings(page: &mut String) {

@@ -165,10 +165,15 @@ pub fn behind(repo: &Repo, url: Vec<u8>) -> Location {
         return Location::Git(url);
     };
     let path = repo.git().dir().join(path_buf(&path));
-    match git_dir_at(&path) {
-        Some(git_dir) => Location::Repository(common_dir_of(&git_dir).join("lob")),
+    match store_inside(&path) {
+        Some(store) => Location::Repository(store),
         None => Location::Absent(path),
     }
+}
+
+/// Where the store is of the repository that git finds at a path of this file system.
+pub fn store_inside(path: &Path) -> Option<PathBuf> {
+    git_dir_at(path).map(|git_dir| common_dir_of(&git_dir).join("lob"))
 }
 
 /// The path that a URL of git means, where it is one of this file system: `file://` with its

@@ -1,0 +1,151 @@
+//! Making a connection.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use super::budget::Patience;
+use super::fault::{chain, lasting, late, passing};
+use super::pieces::Pieces;
+use super::place::{HttpPlace, SshPlace};
+use super::ssh::{self, Said, Ssh};
+use crate::wire::ExchangeError;
+
+/// Bytes of one answer that may be on the way while nobody reads it, and of all on a connection.
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 8 << 20;
+/// Bytes of the head of an answer.
+const HEAD_MAX: usize = 32 << 10;
+
+/// The way to a server.
+#[derive(Debug)]
+pub(super) enum Way {
+    /// TCP, and TLS where there is a configuration of it.
+    Net(HttpPlace, Option<Arc<ClientConfig>>),
+    /// The standard streams of a program that ssh runs.
+    Ssh(SshPlace, Ssh),
+}
+
+/// A connection that takes requests.
+#[derive(Debug)]
+pub(super) enum Link {
+    /// One request after the other.
+    One(http1::SendRequest<Pieces>),
+    /// Many at once, and, where a program carries them, what that says.
+    Many(http2::SendRequest<Pieces>, Option<Arc<Said>>),
+}
+
+impl Way {
+    /// Connects within the limit.
+    pub(super) async fn dial(&self, patience: &Patience) -> Result<Link, ExchangeError> {
+        let limit = patience.connect;
+        match self {
+            Way::Net(place, tls) => {
+                match timeout(limit, net(place, tls.as_ref(), patience)).await {
+                    Ok(link) => link,
+                    Err(_) => Err(late("connecting", limit)),
+                }
+            }
+            Way::Ssh(place, ssh) => {
+                let running = ssh::start(ssh.command(place), &place.host)?;
+                let said = running.said();
+                let many = match timeout(limit, many(running, patience)).await {
+                    Ok(Ok(many)) => many,
+                    Ok(Err(error)) => return Err(said.explain(error).await),
+                    Err(_) => return Err(said.explain(late("connecting", limit)).await),
+                };
+                Ok(Link::Many(many, Some(said)))
+            }
+        }
+    }
+}
+
+async fn net(
+    place: &HttpPlace,
+    tls: Option<&Arc<ClientConfig>>,
+    patience: &Patience,
+) -> Result<Link, ExchangeError> {
+    let stream = TcpStream::connect((place.host.as_str(), place.port)).await;
+    let stream = stream.map_err(|error| refused(place, &error))?;
+    // Where that can't be said requests are only later.
+    let _ = stream.set_nodelay(true);
+    let Some(config) = tls else {
+        return one(stream).await.map(Link::One);
+    };
+    let name = ServerName::try_from(place.host.clone())
+        .map_err(|_| lasting("its host is no name that a certificate can have", None))?;
+    let stream = TlsConnector::from(config.clone())
+        .connect(name, stream)
+        .await;
+    let stream = stream.map_err(|error| distrusted(&error))?;
+    match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Ok(Link::Many(many(stream, patience).await?, None)),
+        _ => one(stream).await.map(Link::One),
+    }
+}
+
+fn refused(place: &HttpPlace, error: &io::Error) -> ExchangeError {
+    let message = format!("connecting to {}: {error}", place.authority());
+    match error.kind() {
+        // Names that nobody knows; where no server answers for them at all it says "temporary".
+        _ if error.to_string().contains("not known") => {
+            lasting(message, Some("is the name of the host right?"))
+        }
+        _ => passing(message),
+    }
+}
+
+/// A certificate that is not believed stays so; a connection that breaks in the handshake may be the
+/// network's fault.
+fn distrusted(error: &io::Error) -> ExchangeError {
+    let message = format!("TLS: {}", chain(error));
+    match error.kind() {
+        io::ErrorKind::InvalidData => lasting(
+            message,
+            Some("to believe a certificate of your own: git config http.sslCAInfo FILE"),
+        ),
+        _ => passing(message),
+    }
+}
+
+async fn one<I>(io: I) -> Result<http1::SendRequest<Pieces>, ExchangeError>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut builder = http1::Builder::new();
+    builder.max_header_size(HEAD_MAX);
+    let made = builder.handshake(TokioIo::new(io)).await;
+    let (link, connection) = made.map_err(|error| passing(chain(&error)))?;
+    // What it suffers from, those learn whose requests it carries.
+    drop(tokio::spawn(connection));
+    Ok(link)
+}
+
+async fn many<I>(io: I, patience: &Patience) -> Result<http2::SendRequest<Pieces>, ExchangeError>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(u32::try_from(HEAD_MAX).unwrap_or(u32::MAX))
+        .max_send_buf_size(1 << 20)
+        // A server that is gone without a word is noticed while it seems to think.
+        .keep_alive_interval(Some(patience.stall.max(Duration::from_millis(1))))
+        .keep_alive_timeout(patience.stall);
+    let made = builder.handshake(TokioIo::new(io)).await;
+    let (link, connection) = made.map_err(|error| passing(chain(&error)))?;
+    drop(tokio::spawn(connection));
+    Ok(link)
+}

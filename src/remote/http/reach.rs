@@ -1,0 +1,173 @@
+//! A service at a URL, reached as git would reach it: with its settings, its passwords and its ssh.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::budget::Patience;
+use super::network::{Means, Network};
+use super::place::{HttpPlace, SshPlace};
+use super::ssh::{Program, Ssh};
+use crate::git::path::path_buf;
+use crate::git::{Config, Git};
+use crate::wire::{Exchange, ExchangeError};
+
+/// The place of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A repository of a server that speaks HTTP, with or without TLS.
+    Http(HttpPlace),
+    /// A store or a repository on a machine that ssh reaches and that has lob.
+    Ssh(SshPlace),
+}
+
+impl Place {
+    /// Parses `http://`, `https://`, `ssh://` and `host:path`.
+    ///
+    /// # Errors
+    /// What is wrong with it, as the end of a sentence about the URL.
+    pub fn parse(text: &str) -> Result<Place, &'static str> {
+        let scheme = text
+            .split_once("://")
+            .map(|(scheme, _)| scheme.to_ascii_lowercase());
+        match scheme.as_deref() {
+            Some("http" | "https") => HttpPlace::parse(text).map(Place::Http),
+            _ => SshPlace::parse(text).map(Place::Ssh),
+        }
+    }
+
+    /// What carries requests there. Nothing connects before the first.
+    ///
+    /// # Errors
+    /// Where certificates can't be read, or threads not be had.
+    pub fn reach(&self, git: &Git, config: &Config) -> Result<Arc<dyn Exchange>, ExchangeError> {
+        let means = Means::of(git, config, self);
+        Ok(Arc::new(match self {
+            Place::Http(place) => Network::over_http(place, means)?,
+            Place::Ssh(place) => Network::over_ssh(place, means)?,
+        }))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Http(place) => place.fmt(f),
+            Place::Ssh(place) => place.fmt(f),
+        }
+    }
+}
+
+impl Means {
+    /// What git's configuration and the environment say about reaching `place`.
+    pub fn of(git: &Git, config: &Config, place: &Place) -> Means {
+        let is_off = git
+            .env("GIT_TERMINAL_PROMPT")
+            .is_some_and(|value| value == "0");
+        // A hook's stdin is git's; a terminal shows on stderr.
+        let may_ask = io::stderr().is_terminal() && !is_off;
+        let asking = git.clone();
+        Means {
+            git: if may_ask {
+                asking.with_prompt()
+            } else {
+                asking
+            },
+            patience: Patience::default(),
+            roots: roots(git, place),
+            ssh: Ssh {
+                program: program(git, config),
+                may_ask,
+            },
+        }
+    }
+}
+
+/// As git looks for it.
+fn program(git: &Git, config: &Config) -> Program {
+    let set = |name: &str| git.env(name).filter(|value| !value.is_empty());
+    let configured = || {
+        let line = config
+            .get("core.sshCommand")
+            .filter(|line| !line.is_empty())?;
+        Some(path_buf(line).into_os_string())
+    };
+    if let Some(line) = set("GIT_SSH_COMMAND").or_else(configured) {
+        return Program::Shell(line);
+    }
+    Program::Ssh(set("GIT_SSH").unwrap_or_else(|| OsString::from("ssh")))
+}
+
+/// The file of certificates that git would believe there.
+fn roots(git: &Git, place: &Place) -> Option<PathBuf> {
+    let Place::Http(place) = place else {
+        return None;
+    };
+    if let Some(file) = git.env("GIT_SSL_CAINFO").filter(|file| !file.is_empty()) {
+        return Some(PathBuf::from(file));
+    }
+    let url = place.to_string();
+    let words = ["config", "--type=path", "--get-urlmatch", "http.sslCAInfo"];
+    // Nothing is set where git fails.
+    let found = git.line(words.into_iter().chain([url.as_str()])).ok()?;
+    (!found.is_empty()).then(|| path_buf(&found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::fixture::Fixture;
+
+    fn at(url: &str) -> Place {
+        Place::parse(url).unwrap()
+    }
+
+    #[test]
+    fn ssh_is_the_one_that_git_would_run() {
+        let fixture = Fixture::new();
+        let program = |git: &Git| {
+            let config = Config::load(git, None).unwrap();
+            Means::of(git, &config, &at("host:x")).ssh.program
+        };
+        let git = fixture.git().clone();
+        let git = git.without_env("GIT_SSH").without_env("GIT_SSH_COMMAND");
+        assert_eq!(program(&git), Program::Ssh("ssh".into()));
+        let named = git.clone().with_env("GIT_SSH", "/opt/my ssh");
+        assert_eq!(program(&named), Program::Ssh("/opt/my ssh".into()));
+        fixture.run(&["config", "core.sshCommand", "ssh -i 'my key'"]);
+        assert_eq!(program(&named), Program::Shell("ssh -i 'my key'".into()));
+        let both = named.with_env("GIT_SSH_COMMAND", "ssh -v");
+        assert_eq!(program(&both), Program::Shell("ssh -v".into()));
+    }
+
+    #[test]
+    fn certificates_are_those_that_git_would_believe() {
+        let fixture = Fixture::new();
+        let git = fixture.git().clone().without_env("GIT_SSL_CAINFO");
+        let found = |git: &Git, url| roots(git, &at(url));
+        assert_eq!(found(&git, "https://host/x"), None);
+        fixture.run(&["config", "http.https://host/.sslCAInfo", "/etc/ca.pem"]);
+        assert_eq!(found(&git, "https://host/x"), Some("/etc/ca.pem".into()));
+        assert_eq!(found(&git, "https://other/x"), None);
+        assert_eq!(found(&git, "ssh://host/x"), None);
+        let git = git.with_env("GIT_SSL_CAINFO", "/tmp/ca.pem");
+        assert_eq!(found(&git, "https://other/x"), Some("/tmp/ca.pem".into()));
+    }
+
+    #[test]
+    fn urls_say_how_a_service_is_reached() {
+        for (url, is_http) in [
+            ("https://host/x", true),
+            ("HTTP://host", true),
+            ("ssh://host/x", false),
+            ("git@host:x", false),
+        ] {
+            assert_eq!(matches!(at(url), Place::Http(_)), is_http, "{url}");
+        }
+        for url in ["/a/path", "file:///x", "git://host/x", "s3://x/y", "-x:y"] {
+            assert!(Place::parse(url).is_err(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! A body that is read while it is sent, and how long that may take.
+
+use std::io::{self, Read};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::budget::{Budget, Patience};
+
+/// Bytes of a body that are sent as one piece.
+const PIECE: usize = 64 << 10;
+
+/// How far the sending of a request is.
+#[derive(Debug)]
+pub(super) struct Sending(Mutex<(Step, Instant)>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// The next piece is being made here.
+    Making,
+    /// A piece waits for the connection.
+    Waiting,
+    /// All of it was handed over; the answer is to come.
+    Done,
+}
+
+impl Sending {
+    /// A request that is handed over whole.
+    pub(super) fn whole() -> Sending {
+        Sending(Mutex::new((Step::Done, Instant::now())))
+    }
+
+    /// A request whose body is made while it is sent.
+    pub(super) fn stream() -> Sending {
+        Sending(Mutex::new((Step::Making, Instant::now())))
+    }
+
+    /// When it is too late if nothing happens until then, and after which limit that is. What is made here
+    /// may take its time.
+    pub(super) fn deadline(&self, patience: &Patience) -> (Instant, Duration) {
+        let (step, since) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match step {
+            Step::Making => (Instant::now() + patience.stall, patience.stall),
+            Step::Waiting => (since + patience.stall, patience.stall),
+            Step::Done => (since + patience.first_byte, patience.first_byte),
+        }
+    }
+
+    fn step(&self, step: Step) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (step, Instant::now());
+    }
+
+    /// Reads a body and hands it to the connection; returns when all of it is, or nobody takes more.
+    pub(super) fn pump(
+        &self,
+        mut reader: Box<dyn Read + Send>,
+        pieces: &mpsc::Sender<io::Result<Bytes>>,
+        budget: &Budget,
+    ) {
+        let mut buffer = vec![0; PIECE];
+        loop {
+            self.step(Step::Making);
+            let piece = match reader.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(len) => Ok(Bytes::copy_from_slice(
+                    buffer.get(..len).unwrap_or_default(),
+                )),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // Cuts the body: the other side must not take it for whole.
+                Err(error) => Err(error),
+            };
+            let (len, is_cut) = (piece.as_ref().map_or(0, Bytes::len), piece.is_err());
+            self.step(Step::Waiting);
+            if pieces.blocking_send(piece).is_err() || is_cut {
+                break;
+            }
+            budget.note_sent(len);
+        }
+        self.step(Step::Done);
+    }
+}

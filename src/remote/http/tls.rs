@@ -1,0 +1,73 @@
+//! The client's end of TLS.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use super::fault::lasting;
+use crate::wire::ExchangeError;
+
+/// Whom to believe: those that this system believes, or, where one is named, those in a file.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Roots {
+    pub(super) file: Option<PathBuf>,
+}
+
+impl Roots {
+    /// What connections are made with. Certificates are always looked at: there is no way around.
+    pub(super) fn config(&self) -> Result<Arc<ClientConfig>, ExchangeError> {
+        let roots = match &self.file {
+            Some(file) => from_file(file)?,
+            None => of_system()?,
+        };
+        let provider = Arc::new(ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| lasting(error, None))?;
+        let mut config = config.with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+}
+
+fn from_file(file: &Path) -> Result<Arc<RootCertStore>, ExchangeError> {
+    let bad = |why: String| {
+        let message = format!("{}: {why}", file.display());
+        lasting(
+            message,
+            Some("http.sslCAInfo or GIT_SSL_CAINFO names this file"),
+        )
+    };
+    let mut roots = RootCertStore::empty();
+    let all = CertificateDer::pem_file_iter(file).map_err(|error| bad(error.to_string()))?;
+    for one in all {
+        let one = one.map_err(|error| bad(error.to_string()))?;
+        roots.add(one).map_err(|error| bad(error.to_string()))?;
+    }
+    match roots.is_empty() {
+        true => Err(bad("there is no certificate in it".into())),
+        false => Ok(Arc::new(roots)),
+    }
+}
+
+/// Read once: on some systems there are many.
+fn of_system() -> Result<Arc<RootCertStore>, ExchangeError> {
+    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    let roots = ROOTS.get_or_init(|| {
+        let mut roots = RootCertStore::empty();
+        // Of many, some are always of a kind that is not understood.
+        let _ = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Arc::new(roots)
+    });
+    match roots.is_empty() {
+        true => Err(lasting(
+            "this system has no certificates to believe",
+            Some("install them (ca-certificates), or name a file: git config http.sslCAInfo FILE"),
+        )),
+        false => Ok(roots.clone()),
+    }
+}
