@@ -1,5 +1,6 @@
 //! Replication: which lobs are wanted where, the plan that brings them there, and its run.
 
+pub mod background;
 pub mod bases;
 pub mod checkout;
 pub mod claims;
@@ -18,7 +19,6 @@ pub mod moving;
 mod nearby;
 pub mod pace;
 pub mod plan;
-pub mod prefetch;
 pub mod proof;
 pub mod push;
 pub mod repair;

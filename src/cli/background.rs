@@ -2,7 +2,9 @@
 
 use std::process::{Command, Stdio};
 
-use crate::ui::{Explain, Failure};
+use super::Outcome;
+use crate::sync::background::{Phase, Run};
+use crate::ui::{Exit, Explain, Failure};
 
 /// Starts this program with these arguments: nothing of it keeps git or a terminal waiting.
 pub(super) fn start(args: &[String]) -> Result<(), Failure> {
@@ -22,6 +24,17 @@ pub(super) fn start(args: &[String]) -> Result<(), Failure> {
         .spawn()
         .because("cannot start in the background")
         .map(drop)
+}
+
+/// Writes down how a run ended, with one line about it.
+pub(super) fn end(run: Run, done: Result<(Exit, String), Failure>) -> Outcome {
+    let (phase, summary) = match &done {
+        Ok((_, summary)) => (Phase::Done, summary.clone()),
+        Err(failure) => (Phase::Failed, failure.message().to_string()),
+    };
+    run.end(phase, summary)
+        .because("cannot write down how it ended")?;
+    done.map(|(exit, _)| exit)
 }
 
 /// A session of its own, so that closing the terminal ends nothing, and a low priority.

@@ -5,7 +5,7 @@ use super::push::target;
 use super::transfer::{How, carry_out, lobs, local, waiting};
 use super::{Outcome, background};
 use crate::remote::Access;
-use crate::sync::prefetch::{Phase, Run, is_running};
+use crate::sync::background::{Run, Work, is_running};
 use crate::sync::{Job, Local, Target, fetch};
 use crate::ui::bytes::{Size, duration};
 use crate::ui::{Exit, Explain, Failure, Ui};
@@ -49,7 +49,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
     // The file that tells how far it is stands beneath the store.
     local.store()?;
     let state = local.repo().lob_dir().join("state");
-    let Some(run) = Run::start(local.repo(), &target.name)
+    let Some(run) = Run::start(local.repo(), Work::Prefetch, &target.name)
         .because(format_args!("cannot write {}", state.display()))?
     else {
         ui.say("a prefetch is already running; lob status shows how far it is");
@@ -59,13 +59,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
         true => quietly(&local, job, &run, &args.how),
         false => carry_out(ui, &local, job, &args.how).map(|exit| (exit, String::from("done"))),
     });
-    let (phase, summary) = match &done {
-        Ok((_, summary)) => (Phase::Done, summary.clone()),
-        Err(failure) => (Phase::Failed, failure.message().to_string()),
-    };
-    run.end(phase, summary)
-        .because(format_args!("cannot write {}", state.display()))?;
-    done.map(|(exit, _)| exit)
+    background::end(run, done)
 }
 
 fn plan<'a>(local: &'a Local, target: Target, ui: &Ui) -> Result<Job<'a>, Failure> {
@@ -104,7 +98,7 @@ fn quietly(
 /// Starts this program anew, so that the command can end: nothing of it keeps git or a terminal
 /// waiting.
 pub(super) fn start(local: &Local, args: &Args, ui: &Ui) -> Outcome {
-    if is_running(local.repo()) {
+    if is_running(local.repo(), Work::Prefetch) {
         ui.say("a prefetch is already running; lob status shows how far it is");
         return Ok(Exit::Done);
     }

@@ -9,7 +9,10 @@ use serde::Serialize;
 
 use super::transfer::{count, local, named};
 use super::{Outcome, background, store_of};
+use crate::git::Repo;
 use crate::remote::Access;
+use crate::sync::Target;
+use crate::sync::background::{Run, Work, is_running};
 use crate::sync::bases::{History, histories};
 use crate::ui::bytes::{Size, duration};
 use crate::ui::{Exit, Explain, Failure, Ui, escape, json};
@@ -108,21 +111,48 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
     let local = local()?;
     let repo = local.repo();
     let target = named(repo, args.remote.as_deref(), Access::Write)?;
-    if args.background {
-        background::start(&args.words())?;
-        ui.say("repacking in the background");
+    if args.background && is_running(repo, Work::Repack) {
+        ui.say("a repack is already running; lob status shows how far it is");
         return Ok(Exit::Done);
     }
-    if args.detached {
-        background::leave_the_terminal();
+    if args.background {
+        background::start(&args.words())?;
+        ui.say("repacking in the background; lob status shows how far it is");
+        return Ok(Exit::Done);
     }
-    let store = match &target {
+    if !args.detached {
+        return repack(repo, target.as_ref(), &args, None, ui).map(|(exit, _)| exit);
+    }
+    background::leave_the_terminal();
+    // The file that tells how far it is stands beneath the store.
+    local.store()?;
+    let place = target.as_ref().map_or("", |target| &target.name);
+    let run = Run::start(repo, Work::Repack, place).because("cannot write down how far it is")?;
+    let Some(run) = run else {
+        return Ok(Exit::Done);
+    };
+    let done = repack(repo, target.as_ref(), &args, Some(&run), ui);
+    background::end(run, done)
+}
+
+/// Returns how it went, and one line about it.
+fn repack(
+    repo: &Repo,
+    target: Option<&Target>,
+    args: &Args,
+    run: Option<&Run>,
+    ui: &Ui,
+) -> Result<(Exit, String), Failure> {
+    let store = match target {
         Some(target) => Some(target.open(repo)?),
         None => store_of(repo)?,
     };
+    let nothing = |why: &str| {
+        ui.say(why);
+        Ok((Exit::Done, why.to_string()))
+    };
     let Some(store) = store else {
-        ui.say("nothing to repack: there is no store here yet");
-        return Ok(Exit::Done);
+        return nothing("nothing to repack: there is no store here yet");
     };
     let histories = histories(repo, &store)?;
     let chains: Vec<Vec<LobId>> = histories.iter().map(|one| one.versions.clone()).collect();
@@ -131,13 +161,12 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
         false => Effort::Fast,
     };
     let Some(plan) = store.repack(&chains, effort)? else {
-        ui.say("a lob prune, lob gc or another lob repack is at work there");
-        return Ok(Exit::Done);
+        return nothing("a lob prune, lob gc or another lob repack is at work there");
     };
     show(&plan, &histories, args.dry_run, ui)?;
     match args.dry_run {
-        true => Ok(Exit::Done),
-        false => carry_out(plan, &args, ui),
+        true => Ok((Exit::Done, String::new())),
+        false => carry_out(plan, args, run, ui),
     }
 }
 
@@ -267,14 +296,26 @@ struct Summary {
     seconds: f64,
 }
 
-fn carry_out(plan: RepackPlan<'_>, args: &Args, ui: &Ui) -> Outcome {
+fn carry_out(
+    plan: RepackPlan<'_>,
+    args: &Args,
+    run: Option<&Run>,
+    ui: &Ui,
+) -> Result<(Exit, String), Failure> {
     let started = Instant::now();
-    let raw = plan.cost().raw;
+    let RepackCost {
+        raw, newest, older, ..
+    } = plan.cost();
     let go_on = &mut |bytes| args.budget.is_none_or(|one| one.lasts(started, bytes));
     let why = "it did not come to its end";
-    let done = match raw {
-        0 => plan.run(go_on, &()).because(why)?,
-        _ => {
+    let done = match (raw, run) {
+        (_, Some(run)) => {
+            run.expect(newest + older, raw)
+                .because("cannot write down how far it is")?;
+            plan.run(go_on, run).because(why)?
+        }
+        (0, None) => plan.run(go_on, &()).because(why)?,
+        (_, None) => {
             let bar = ui.bar("Repacking", Some(raw), None);
             let done = plan.run(go_on, &bar).because(why)?;
             bar.finish();
@@ -284,8 +325,8 @@ fn carry_out(plan: RepackPlan<'_>, args: &Args, ui: &Ui) -> Outcome {
     tell(&done, started.elapsed(), ui)
 }
 
-fn tell(done: &Repacked, time: Duration, ui: &Ui) -> Outcome {
-    ui.say(match (done.packs, done.left) {
+fn tell(done: &Repacked, time: Duration, ui: &Ui) -> Result<(Exit, String), Failure> {
+    let summary = match (done.packs, done.left) {
         (0, 0) => "nothing to repack".to_string(),
         (0, _) => "nothing was done".to_string(),
         _ => format!(
@@ -295,7 +336,8 @@ fn tell(done: &Repacked, time: Duration, ui: &Ui) -> Outcome {
             Size(done.after),
             duration(time)
         ),
-    });
+    };
+    ui.say(&summary);
     if done.left > 0 {
         ui.say("stopped at the budget: run it again to go on");
     }
@@ -335,10 +377,11 @@ fn tell(done: &Repacked, time: Duration, ui: &Ui) -> Outcome {
             seconds: time.as_secs_f64(),
         },
     )?;
-    Ok(match all {
+    let exit = match all {
         true => Exit::Done,
         false => Exit::Incomplete,
-    })
+    };
+    Ok((exit, summary))
 }
 
 #[cfg(test)]

@@ -17,7 +17,8 @@ use super::{Outcome, store_of};
 use crate::git::patterns::Patterns;
 use crate::git::scan::{Tracked, index_pointers};
 use crate::git::{Pointer, Repo, Seen};
-use crate::sync::{Home, prefetch};
+use crate::sync::Home;
+use crate::sync::background::{self, Work};
 use crate::ui::{Exit, Failure, Ui};
 use report::Report;
 use staged::Staged;
@@ -27,8 +28,8 @@ use unpushed::Unpushed;
 ///
 /// Looks at this repository alone and touches no remote: what is pushed is what lob and git remember
 /// of it. Each list is cut after ten names, unless --verbose. With --json: events "staged",
-/// "missing" and "pointer" with "path", "id" and "size", an event "prefetch" where one ran in the
-/// background, and one event "status" with the totals.
+/// "missing" and "pointer" with "path", "id" and "size", events "prefetch" and "repack" where one ran
+/// in the background, and one event "status" with the totals.
 ///
 /// With --size it also says what the lobs of the index take in the local store, compressed, each chunk
 /// once and differences as differences, and behind each that is staged or not pushed what is there
@@ -73,7 +74,10 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
         unpushed,
         held: Held::look(repo, lobs)?,
         foreign,
-        background: prefetch::Status::last(repo),
+        background: [Work::Prefetch, Work::Repack]
+            .into_iter()
+            .filter_map(|work| Some((work, background::Status::last(repo, work)?)))
+            .collect(),
     };
     report.print(ui)?;
     if let Some(why) = Home::unsettled(repo)? {

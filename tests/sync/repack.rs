@@ -162,8 +162,24 @@ fn a_budget_ends_a_run_and_the_next_one_goes_on() {
 fn a_repack_in_the_background_comes_to_its_end() {
     let (_world, origin, work, contents) = pushed(3);
     work.lob(&["repack", "--remote", "origin", "--background"]);
-    wait_for(|| (deepest(&remote_store(&origin), &contents[2]) == 0).then_some(()));
+    let last = wait_for(|| {
+        let status = work.lob(&["--json", "status"]);
+        let last = events(&status, "repack").pop()?;
+        (last["phase"] == "done").then_some(last)
+    });
+    assert_eq!(last["remote"], "origin");
+    assert_eq!(last["bytes"], last["total_bytes"]);
+    let summary = last["summary"].as_str().unwrap();
+    assert!(summary.starts_with("repacked 3 versions"), "{summary}");
+    assert_eq!(deepest(&remote_store(&origin), &contents[2]), 0);
     assert_holds(&remote_store(&origin), &contents);
+    // A file that says that it runs, and no run that holds the lock.
+    let state = work.path().join(".git/lob/state/repack");
+    let text = fs::read_to_string(&state).unwrap();
+    fs::write(&state, text.replace("\"done\"", "\"running\"")).unwrap();
+    let status = work.lob(&["status"]);
+    let hint = "cut off at 4.5 MB of 4.5 MB  -> lob repack --remote origin";
+    assert!(status.contains(hint), "{status}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::{Held, Sizes};
 use crate::cli::stored::Fields;
 use crate::git::Pointer;
 use crate::git::scan::Tracked;
-use crate::sync::prefetch::{self, Phase};
+use crate::sync::background::{Phase, Status, Work};
 use crate::ui::bytes::Size;
 use crate::ui::{Failure, Ui, escape, json};
 
@@ -29,8 +29,8 @@ pub(super) struct Report {
     pub(super) held: Held,
     /// Pointers of other tools.
     pub(super) foreign: Vec<Tracked>,
-    /// The last run in the background.
-    pub(super) background: Option<prefetch::Status>,
+    /// The last runs in the background.
+    pub(super) background: Vec<(Work, Status)>,
 }
 
 /// The events `staged`, `missing` and `pointer`.
@@ -83,8 +83,8 @@ impl Report {
         for lob in &self.held.pointers {
             ui.record("pointer", file(&lob.path, &lob.pointer))?;
         }
-        if let Some(background) = &self.background {
-            ui.record("prefetch", background)?;
+        for (work, run) in &self.background {
+            ui.record(work.name(), run)?;
         }
         if let Some(sizes) = &self.sizes {
             sizes.index.event(ui)?;
@@ -168,10 +168,8 @@ impl Report {
             ))?;
             list(ui, &self.foreign, named)?;
         }
-        match &self.background {
-            Some(background) => say_background(background, ui),
-            None => Ok(()),
-        }
+        let mut background = self.background.iter();
+        background.try_for_each(|(work, run)| say_background(*work, run, ui))
     }
 
     /// Whether nothing needs attention and nothing is left out.
@@ -218,22 +216,34 @@ impl Report {
 }
 
 /// A run that is done is of no interest any more.
-fn say_background(run: &prefetch::Status, ui: &Ui) -> Result<(), Failure> {
-    let remote = escape::text(&run.remote);
+fn say_background(work: Work, run: &Status, ui: &Ui) -> Result<(), Failure> {
     let (done, total) = (Size(run.bytes), Size(run.total_bytes));
+    let verb = work.name();
+    let (what, option) = match (work, run.remote.as_str()) {
+        (Work::Repack, "") => (String::from("repack"), String::new()),
+        (Work::Repack, remote) => (
+            format!("repack of {}", escape::text(remote)),
+            format!(" --remote {}", escape::text(remote)),
+        ),
+        (Work::Prefetch, remote) => (
+            format!("prefetch from {}", escape::text(remote)),
+            String::new(),
+        ),
+    };
     match run.phase {
+        Phase::Running if work == Work::Repack => {
+            ui.line(format_args!("{what} in the background: {done} of {total}"))
+        }
         Phase::Running => ui.line(format_args!(
-            "prefetch from {remote} in the background: {done} of {total}, {} of {} lobs",
+            "{what} in the background: {done} of {total}, {} of {} lobs",
             run.lobs, run.total_lobs
         )),
         Phase::Cut => ui.line(format_args!(
-            "prefetch from {remote} was cut off at {done} of {total}  -> lob prefetch"
+            "{what} was cut off at {done} of {total}  -> lob {verb}{option}"
         )),
         Phase::Failed => {
             let why = escape::text(run.summary.as_deref().unwrap_or_default()).to_string();
-            ui.line(format_args!(
-                "prefetch from {remote} failed: {why}  -> lob prefetch"
-            ))
+            ui.line(format_args!("{what} failed: {why}  -> lob {verb}{option}"))
         }
         Phase::Done => Ok(()),
     }
