@@ -47,6 +47,12 @@ impl Beneath {
     /// The directory of the store of `name`, which may not be there yet.
     fn dir(&self, name: &RepoName) -> io::Result<PathBuf> {
         let place = name.beneath(&self.root)?;
+        // Whoever may make a store must not make one among what is git's, or another store's.
+        let above = place.ancestors().skip(1);
+        let mut above = above.take_while(|above| above.starts_with(&self.root));
+        if above.any(|above| is_bare(above) || is_dir(&above.join(".git")) || is_store(above)) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         if !is_dir(&place) {
             // As git finds it.
             let with_git = RepoName::new(&format!("{name}.git"));
@@ -137,6 +143,10 @@ fn is_bare(path: &Path) -> bool {
     path.join("HEAD").symlink_metadata().is_ok() && path.join("objects").is_dir()
 }
 
+fn is_store(path: &Path) -> bool {
+    path.join("state/format").symlink_metadata().is_ok()
+}
+
 fn mark(dir: &Path) -> Option<Mark> {
     let meta = dir.metadata().ok()?;
     #[cfg(unix)]
@@ -191,6 +201,29 @@ mod tests {
         ] {
             assert_eq!(dir(&places, name), Some(at(store)), "{name}");
         }
+    }
+
+    #[test]
+    fn p10_no_store_is_made_inside_a_repository_or_a_store() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| root.path().join(path);
+        bare(&at("bare.git"));
+        fs::create_dir_all(at("bare.git/refs/tags")).unwrap();
+        bare(&at("work/.git"));
+        fs::create_dir_all(at("plain/state")).unwrap();
+        fs::write(at("plain/state/format"), "").unwrap();
+        let places = beneath(root.path());
+        for name in [
+            "bare.git/refs/tags",
+            "bare.git/refs/tags/new",
+            "bare.git/lob",
+            "work/new",
+            "plain/packs",
+            "plain/stage/1",
+        ] {
+            assert_eq!(dir(&places, name), None, "{name}");
+        }
+        assert_eq!(dir(&places, "plain"), Some(at("plain")));
     }
 
     #[cfg(unix)]
