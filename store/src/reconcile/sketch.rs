@@ -91,9 +91,11 @@ pub(super) fn check(symbol: u64) -> u32 {
     (mix(symbol ^ CHECK) >> 32) as u32
 }
 
-/// The cells that a symbol is in, ascending and without end: cell 0, and cell `i` with the likelihood
-/// `2 / (i + 2)`. Skips from one to the next as section 4.2 of the paper says; the numbers are doubles
-/// of IEEE 754, whose operations are exact to the last bit everywhere.
+/// The cells that a symbol is in, ascending: cell 0, and cell `i` with the likelihood `2 / (i + 2)`.
+///
+/// The skip from one to the next is that of the paper (section 4.2), `(i + 1.5) * (1 / sqrt(u) - 1)` for
+/// a random `u` of 0 to 1, rounded up. The larger of two random numbers is distributed as the root of one;
+/// so it is worked out with whole numbers, which are the same everywhere.
 #[derive(Debug)]
 pub(super) struct Places {
     next: u64,
@@ -118,13 +120,19 @@ impl Places {
 impl Iterator for Places {
     type Item = u64;
 
+    /// Ends after those that 32 bits can count.
     fn next(&mut self) -> Option<u64> {
         let place = self.next;
+        if place > u64::from(u32::MAX) {
+            return None;
+        }
         self.random = self.random.wrapping_add(STEP);
-        let random = mix(self.random) as f64 + 1.0;
-        let skip = (place as f64 + 1.5) * (4_294_967_296.0 / random.sqrt() - 1.0);
-        // As a cast does: what is too large is the largest there is.
-        self.next = place.saturating_add((skip.ceil() as u64).max(1));
+        let random = mix(self.random);
+        let larger = (random >> 32).max(random & u64::from(u32::MAX)) + 1;
+        // In units of 2^-32; it does not wait for the place to be known.
+        let factor = (((1 << 32) - larger) << 32) / larger;
+        let skip = (u128::from(2 * place + 3) * u128::from(factor)) >> 33;
+        self.next = u64::try_from(u128::from(place) + skip + 1).unwrap_or(u64::MAX);
         Some(place)
     }
 }

@@ -42,8 +42,7 @@ fn places_ascend_and_end() {
     for symbol in [0, 1, u64::MAX, 1 << 63] {
         let places: Vec<_> = Places::of(symbol).take(200).collect();
         assert_eq!(places[0], 0);
-        let end = places.iter().position(|place| *place == u64::MAX);
-        let places = &places[..end.unwrap_or(places.len())];
+        assert!(places.len() < 150, "it ends");
         assert!(places.is_sorted_by(|a, b| a < b));
     }
     assert!(Places::of(7).before(1 << 22).count() < 100);
