@@ -1,24 +1,30 @@
-//! How long it takes to find out what differs between two sets in memory, both sides one after the other.
+//! How long it takes to find out what differs between two sets, in memory and in stores, both sides one
+//! after the other.
 //!
-//! `cargo bench --bench reconcile`; `LOB_BENCH_LOBS=10000000` sets the size of the sets.
+//! `cargo bench --bench reconcile`; `LOB_BENCH_LOBS=10000000` sets the size of the sets in memory.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use lob_store::reconcile::{Difference, How, Initiator, LobSet, Peer, answer};
-use lob_store::{Error, LobId, LobInfo, Result};
+use lob_store::disk::OsDisk;
+use lob_store::reconcile::{Difference, How, Initiator, LobSet, Peer, Question};
+use lob_store::{Error, LobId, LobInfo, Result, Store};
 
 fn main() {
     divan::main();
 }
 
 /// The other side, in the same process.
-struct Direct<'a>(&'a Vec<LobInfo>);
+struct Direct<'a>(&'a dyn LobSet);
 
 impl Peer for Direct<'_> {
     type Error = Error;
 
     fn exchange(&mut self, request: &[u8], _: usize) -> Result<Vec<u8>> {
-        answer(self.0, request)
+        Question::decode(request)?.answer(self.0)
     }
 
     fn each_lob(&mut self, each: &mut dyn FnMut(LobInfo) -> Result<()>) -> Result<()> {
@@ -78,4 +84,47 @@ fn nothing_in_common(bencher: Bencher) {
     bencher
         .counter(ItemsCount::new(mine.len()))
         .bench_local(|| compare(&mine, &theirs));
+}
+
+/// Lobs in the stores: making them takes longer than all the rest.
+const STORED: u32 = 100_000;
+
+/// A store of small lobs, in packs of some thousands.
+fn store(dir: &Path, numbers: Range<u32>) -> Store {
+    let store = Store::open_or_create(Arc::new(OsDisk), dir).expect("a store");
+    for some in numbers.collect::<Vec<_>>().chunks(5000) {
+        let mut writer = store.writer().expect("a writer");
+        for n in some {
+            let _ = writer.add(&mut &n.to_le_bytes()[..], &()).expect("adds");
+        }
+        writer.finish().expect("publishes");
+    }
+    store
+}
+
+#[divan::bench(sample_count = 3)]
+fn list_of_a_store(bencher: Bencher) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = store(&dir.path().join("s"), 0..STORED);
+    bencher.counter(ItemsCount::new(STORED)).bench_local(|| {
+        let mut count = 0;
+        let each = LobSet::each(&store, &mut |_| {
+            count += 1;
+            Ok(())
+        });
+        each.expect("lists");
+        assert_eq!(count, STORED);
+    });
+}
+
+#[divan::bench(sample_count = 3)]
+fn stores_differ_by_1000(bencher: Bencher) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mine = store(&dir.path().join("mine"), 0..STORED);
+    let theirs = store(&dir.path().join("theirs"), 500..STORED + 500);
+    bencher.counter(ItemsCount::new(STORED)).bench_local(|| {
+        let initiator = Initiator::seeded(&mine, [1; 32]);
+        let found = initiator.run(&mut Direct(&theirs)).expect("compares");
+        assert_eq!((found.here.len(), found.there.len()), (500, 500));
+    });
 }

@@ -12,6 +12,7 @@ mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod http;
+mod lobs;
 mod retry;
 mod served;
 pub mod url;
@@ -19,11 +20,13 @@ pub mod url;
 use std::collections::HashSet;
 use std::fmt;
 
+use lob_store::reconcile::{Difference, LobSet};
 use lob_store::{ChunkId, Cursor, Epoch, Frame, Kin, LobId, LobInfo, Manifest, StoreId};
 
 pub use absent::Absent;
 pub use dir::{Access, open_dir};
 pub use error::{Error, Result};
+pub use lobs::Lobs;
 pub use retry::retrying;
 pub use served::Served;
 pub use url::Location;
@@ -96,6 +99,11 @@ pub trait Remote: fmt::Debug + Send + Sync {
     }
     /// Calls `each` for every lob in the store, in no order, each once.
     fn each_lob(&self, each: &mut dyn FnMut(LobInfo) -> Result<()>) -> Result<()>;
+    /// Which lobs differ from `mine`, found out in bytes that follow the difference; `None` from a remote
+    /// whose list costs no more.
+    fn differing(&self, _mine: &dyn LobSet) -> Result<Option<Difference>> {
+        Ok(None)
+    }
     /// Starts receiving what comes from `origin`. Chunks that are there from now on can be relied on
     /// until the upload ends.
     fn receive(&self, origin: Origin) -> Result<Box<dyn Upload + Send + '_>>;

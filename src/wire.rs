@@ -13,7 +13,7 @@ use std::fmt;
 use std::io::{Read, Write};
 
 pub use field::{FieldReader, FieldWriter, Tag, WireError};
-pub use message::{Asked, Hello, Welcome};
+pub use message::{Asked, Differing, Hello, Welcome};
 pub use refusal::{ExchangeError, Refusal, RefusalKind};
 
 /// What a request asks for. Each may be sent again: twice the same does what once does.
@@ -45,6 +45,8 @@ pub enum Verb {
     Lobs,
     /// A digest over lobs.
     Digest,
+    /// Which lobs differ from those of who asks (docs/reconcile.md).
+    Differ,
     /// Frames to store, and manifests of lobs to name when they are there.
     Put,
 }
@@ -62,7 +64,7 @@ pub enum Rights {
 
 impl Verb {
     /// All verbs.
-    pub const ALL: [Verb; 14] = [
+    pub const ALL: [Verb; 15] = [
         Verb::Hello,
         Verb::Sizes,
         Verb::Recall,
@@ -76,6 +78,7 @@ impl Verb {
         Verb::Deltas,
         Verb::Lobs,
         Verb::Digest,
+        Verb::Differ,
         Verb::Put,
     ];
 
@@ -95,6 +98,7 @@ impl Verb {
             Verb::Deltas => "deltas",
             Verb::Lobs => "lobs",
             Verb::Digest => "digest",
+            Verb::Differ => "differ",
             Verb::Put => "put",
         }
     }

@@ -1,6 +1,7 @@
 //! Stores behind a service, without a socket: what carries the requests is a call.
 
 mod conformance;
+mod differ;
 mod faults;
 mod transcripts;
 

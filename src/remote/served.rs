@@ -3,6 +3,7 @@
 //! Answers are not trusted: each must be of what was asked for, as much of it, in its order and within
 //! its limits. What is in frames is verified by the store that takes them.
 
+mod compare;
 mod sending;
 
 use std::collections::{HashMap, HashSet};
@@ -11,6 +12,7 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use lob_store::reconcile::{Difference, LobSet};
 use lob_store::{ChunkId, Cursor, Epoch, Frame, Kin, LobId, LobInfo, Manifest, Parts, StoreId};
 
 use super::error::{Error, Result};
@@ -20,12 +22,15 @@ use crate::wire::list::{read_flags, read_kins, read_sizes, take_kins, take_lobs}
 use crate::wire::message::{IDS_MAX, RELIED_MAX};
 use crate::wire::{Asked, Body, Exchange, ExchangeError, FieldReader, Hello, Refusal, RefusalKind};
 use crate::wire::{Tag, Verb, Welcome, WireError};
+use compare::compare;
 use sending::Sending;
 
 /// A store behind a service.
 pub struct Served {
     exchange: Arc<dyn Exchange>,
     store: StoreId,
+    /// Whether it answers what differs.
+    differs: bool,
     now: Mutex<Now>,
     /// What frames of chunks stand on that came with manifests, and is asked for next.
     kins: Mutex<HashMap<ChunkId, Kin>>,
@@ -86,6 +91,7 @@ impl Served {
             _ => Ok(Served {
                 exchange,
                 store: welcome.store,
+                differs: welcome.verbs.iter().any(|verb| verb == Verb::Differ.name()),
                 now: Mutex::new(Now::of(&welcome)),
                 kins: Mutex::default(),
             }),
@@ -394,6 +400,13 @@ impl Remote for Served {
             lobs.into_iter().try_for_each(&mut *each)?;
         }
         Ok(())
+    }
+
+    fn differing(&self, mine: &dyn LobSet) -> Result<Option<Difference>> {
+        match self.differs {
+            true => compare(self, mine).map(Some),
+            false => Ok(None),
+        }
     }
 
     fn receive(&self, _: Origin) -> Result<Box<dyn Upload + Send + '_>> {

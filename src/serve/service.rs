@@ -17,7 +17,9 @@ use lob_store::{LobInfo, StoreId};
 
 use crate::remote::{self, Access, Remote, open_dir};
 use crate::wire::message::VERSION;
-use crate::wire::{Asked, Caller, FieldReader, FieldWriter, Hello, Refusal, RefusalKind, Rights};
+use crate::wire::{
+    Asked, Caller, Differing, FieldReader, FieldWriter, Hello, Refusal, RefusalKind, Rights,
+};
 use crate::wire::{Serve, Verb, Welcome};
 use refuse::{of_error, of_wire};
 
@@ -149,6 +151,10 @@ impl Serve for Service {
         let done = match verb {
             Verb::Hello => self.hello(caller, body, &mut to),
             Verb::Put => self.put(caller, &mut FieldReader::new(body)),
+            Verb::Differ => Differing::read(body).map_err(of_wire).and_then(|asked| {
+                let store = self.meant(asked.store)?;
+                answer::differ(store.as_ref(), &asked.question, &mut to)
+            }),
             verb => Asked::read(body).map_err(of_wire).and_then(|asked| {
                 let store = self.meant(asked.store)?;
                 answer::answer(store.as_ref(), verb, asked, &mut to)

@@ -4,12 +4,13 @@ use std::collections::HashSet;
 
 use lob_store::{LobId, LobInfo, Progress};
 
+use super::complete;
 use super::error::{Error, Result};
 use super::job::{Job, Link};
 use super::local::Local;
 use super::pace::Pace;
 use super::plan::{Asking, Direction, Missing, Plan, Why};
-use super::push::everything;
+use super::push;
 use super::run::{Sides, carry_out};
 use super::target::Target;
 use super::wanted::{Reason, Want};
@@ -42,7 +43,8 @@ pub fn wanted<'a>(
 /// Plans to bring here everything that a remote holds, referenced or not.
 pub fn complete<'a>(local: &'a Local, target: Target, waiting: &dyn Fn()) -> Result<Job<'a>> {
     let link = Link::to_read(local, &target, waiting)?;
-    let plan = everything(Asking::ToPull, link.remote.as_ref(), local.store()?)?;
+    let (store, state) = (local.store()?, push::state(local));
+    let plan = complete::plan(Asking::ToPull, store, link.remote.as_ref(), &state)?;
     Ok(Job::planned(local, target, plan, link, Vec::new()))
 }
 

@@ -8,10 +8,10 @@ use std::time::SystemTime;
 use lob_store::{LobId, Store};
 
 use super::claims;
+use super::complete::everything;
 use super::error::{Error, Result};
 use super::home::Home;
 use super::plan::{Asking, Plan};
-use super::push::everything;
 use super::run::Sides;
 use super::users::{User, Users};
 use super::wanted::{Reason, Want};

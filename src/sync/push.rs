@@ -2,19 +2,19 @@
 
 use std::collections::{HashMap, HashSet};
 
-use lob_store::{Cursor, Epoch, LobId, LobInfo, StoreId};
+use lob_store::{Cursor, Epoch, LobId, StoreId};
 
 use super::bases;
+use super::complete;
 use super::error::{Error, Result};
 use super::job::{Job, Link};
 use super::ledger::{Horizon, Ledger};
 use super::local::Local;
-use super::plan::{Asking, Plan, Planner};
+use super::plan::{Asking, Plan};
 use super::state::State;
 use super::target::Target;
-use super::wanted::{self, Reason, Want};
+use super::wanted::{self, Want};
 use crate::git::{Oid, refs};
-use crate::remote::Remote;
 
 /// Plans to bring to a remote what it lacks of all that `tips` reference. The history is scanned
 /// first, from where the ledger ends, and the remote is touched only if pointers are in it. With `dry`
@@ -150,16 +150,9 @@ pub fn complete<'a>(
     waiting: &dyn Fn(),
 ) -> Result<Job<'a>> {
     let link = Link::to_write(local, &target, dry, waiting)?;
-    let store: &dyn Remote = local.store()?;
-    let plan = everything(asking(dry), store, link.remote.as_ref())?;
+    let store = local.store()?;
+    let plan = complete::plan(asking(dry), store, link.remote.as_ref(), &state(local))?;
     Ok(Job::planned(local, target, plan, link, Vec::new()))
-}
-
-/// Plans to move every lob that one store holds and the other lacks.
-pub(super) fn everything(asking: Asking, from: &dyn Remote, to: &dyn Remote) -> Result<Plan> {
-    let mut planner = Planner::new(asking, from, to);
-    from.each_lob(&mut |lob: LobInfo| planner.want(Want::bare(lob, Reason::Held)))?;
-    Ok(planner.finish()?)
 }
 
 /// What `tips` reference and the ledger does not know to be there.
@@ -217,7 +210,11 @@ fn covered(local: &Local, tips: &[Oid], old: &[Oid]) -> Result<HashSet<Oid>> {
         .collect())
 }
 
+/// What is remembered between runs.
+pub(super) fn state(local: &Local) -> State {
+    State::of(&local.repo().lob_dir())
+}
+
 pub(super) fn ledger(local: &Local, store: StoreId) -> Ledger {
-    let state = State::of(&local.repo().lob_dir());
-    Ledger::load(&state, store, Horizon::of(local.repo()))
+    Ledger::load(&state(local), store, Horizon::of(local.repo()))
 }

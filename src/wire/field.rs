@@ -12,6 +12,7 @@ use std::io::{self, Read, Write};
 
 use lob_store::limits::CHUNK_MAX;
 use lob_store::limits::{FRAME_BASES_MAX, FRAME_CHUNKS_MAX, FRAME_STORED_MAX, MANIFEST_MAX};
+use lob_store::reconcile;
 
 use super::{Refusal, RefusalKind};
 
@@ -94,6 +95,8 @@ tags! {
     Lobs = CRITICAL | 0x25, LIST_MAX;
     /// A digest over lobs.
     Digest = CRITICAL | 0x26, 32;
+    /// A message of docs/reconcile.md.
+    Differ = CRITICAL | 0x27, reconcile::ANSWER_MAX;
     /// A frame, as its record in a pack.
     Frame = CRITICAL | 0x30, RECORD_MAX;
     /// A manifest, as the body of its record in a pack.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 
+use lob_store::reconcile::REQUEST_MAX;
 use lob_store::{Cursor, Epoch, StoreId};
 
 use super::field::{FieldReader, FieldWriter, Tag, WireError};
@@ -202,6 +203,44 @@ impl Asked {
         }
         let store = store.ok_or_else(|| WireError::bad("it does not say which store it means"))?;
         Ok(Asked { store, ids, relied })
+    }
+}
+
+/// A request about what differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Differing {
+    /// The store that is meant: another one refuses.
+    pub store: StoreId,
+    /// What is asked, as docs/reconcile.md says.
+    pub question: Vec<u8>,
+}
+
+impl Differing {
+    /// The whole request.
+    pub fn encode(&self) -> io::Result<Vec<u8>> {
+        whole(|to| {
+            to.field(Tag::Store, &[self.store.as_bytes()])?;
+            to.field(Tag::Differ, &[&self.question])
+        })
+    }
+
+    /// Reads a request.
+    pub fn read(from: &mut dyn Read) -> Result<Differing, WireError> {
+        let mut from = FieldReader::new(from);
+        let store = read_store(&mut from)?;
+        let question = read_differ(&mut from, REQUEST_MAX)?;
+        Ok(Differing { store, question })
+    }
+}
+
+/// Reads the one field of what differs, of at most so many bytes, and the end of the message.
+pub fn read_differ(from: &mut FieldReader<'_>, most: usize) -> Result<Vec<u8>, WireError> {
+    let field = from.next(&[Tag::Differ])?;
+    from.end()?;
+    match field {
+        Some((_, bytes)) if bytes.len() <= most => Ok(bytes),
+        Some((_, bytes)) => Err(WireError::bad(format!("{} bytes, not {most}", bytes.len()))),
+        None => Err(WireError::bad("nothing about what differs")),
     }
 }
 

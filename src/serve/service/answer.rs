@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::io::{self, Write};
 
+use lob_store::reconcile::Question;
 use lob_store::{ChunkId, LobId, LobInfo, Manifest, Parts};
 
-use super::refuse::{of_error, of_sink};
-use crate::remote::{Error, Remote, Result};
+use super::refuse::{of_error, of_sink, of_wire};
+use crate::remote::{Error, Lobs, Remote, Result};
 use crate::wire::field::ITEMS_MAX;
 use crate::wire::list::{write_flags, write_kins, write_lobs, write_sizes};
 use crate::wire::{Asked, FieldWriter, Refusal, RefusalKind, Tag, Verb};
@@ -25,6 +26,7 @@ pub(super) const VERBS: &[Verb] = &[
     Verb::Frames,
     Verb::Lobs,
     Verb::Digest,
+    Verb::Differ,
     Verb::Put,
 ];
 
@@ -53,15 +55,30 @@ pub(super) fn answer(
         }),
         Verb::Frames => frames(store, &asked, to),
         Verb::Lobs => all_lobs(store, to),
-        Verb::Hello | Verb::Put | Verb::Deltas => {
+        Verb::Hello | Verb::Put | Verb::Differ | Verb::Deltas => {
             let message = format!("{} is not answered here", verb.name());
             return Err(Refusal::new(RefusalKind::Unsupported, message));
         }
     };
-    written.map_err(|error| match error {
+    written.map_err(of_written)
+}
+
+/// Writes the answer to what differs, without its end.
+pub(super) fn differ(
+    store: &dyn Remote,
+    question: &[u8],
+    to: &mut FieldWriter<impl Write>,
+) -> std::result::Result<(), Refusal> {
+    let question = Question::decode(question).map_err(|error| of_wire(error.into()))?;
+    let found = question.answer(&Lobs(store)).map_err(Error::from);
+    with(found, |bytes| to.field(Tag::Differ, &[&bytes])).map_err(of_written)
+}
+
+fn of_written(error: Error) -> Refusal {
+    match error {
         Error::Store(lob_store::Error::Sink(error)) => of_sink(error),
         error => of_error(error),
-    })
+    }
 }
 
 fn sink(error: io::Error) -> Error {

@@ -21,13 +21,18 @@ pub trait Peer {
     /// What goes wrong on the way.
     type Error: From<Error>;
 
-    /// Sends a request, which [`super::answer`] answers there, and returns the answer. One that is longer
+    /// Sends a request, which [`super::Question`] answers there, and returns the answer. One that is longer
     /// than `most` bytes need not be read to its end: it is wrong.
     fn exchange(&mut self, request: &[u8], most: usize) -> Result<Vec<u8>, Self::Error>;
 
     /// Calls `each` for every lob that the other side holds, in any order, each once. Stops at the first
     /// error of `each`.
     fn each_lob(&mut self, each: &mut dyn FnMut(LobInfo) -> Result<()>) -> Result<(), Self::Error>;
+
+    /// What an answer is that cannot be one to what was asked.
+    fn wrong(&self, error: Error) -> Self::Error {
+        error.into()
+    }
 }
 
 /// What differs. A lob that both sides hold with different lengths is in both lists.
@@ -170,7 +175,7 @@ impl<'a> Initiator<'a> {
         self.spent.received += answer.len() as u64;
         if answer.len() > most {
             let why = format!("{} bytes, not {most}", answer.len());
-            return Err(Error::damaged("the answer to what differs", why).into());
+            return Err(peer.wrong(Error::damaged("the answer to what differs", why)));
         }
         Ok(answer)
     }
@@ -189,7 +194,7 @@ impl<'a> Initiator<'a> {
             cells,
         };
         let answer = self.ask(&request, sketched_len(count), peer)?;
-        Ok(decode_sketched(&answer, mine, count)?)
+        decode_sketched(&answer, mine, count).map_err(|error| peer.wrong(error))
     }
 
     /// Asks for more cells until they can be taken apart.
@@ -247,7 +252,8 @@ impl<'a> Initiator<'a> {
                 symbols: symbols.to_vec(),
             };
             let answer = self.ask(&request, found_len(symbols.len()), peer)?;
-            others.extend(decode_found(&answer, symbols.len())?);
+            let found = decode_found(&answer, symbols.len());
+            others.extend(found.map_err(|error| peer.wrong(error))?);
         }
         others.sort_unstable_by_key(|lob| lob.id);
         let marks = own.iter().map(|(_, mark)| *mark);
@@ -273,7 +279,7 @@ impl<'a> Initiator<'a> {
         if theirs.count > SKETCH_LISTED_MAX {
             let what = "the number of lobs of the other side".into();
             let limit = SKETCH_LISTED_MAX;
-            return Err(Error::OverLimit { what, limit }.into());
+            return Err(peer.wrong(Error::OverLimit { what, limit }));
         }
         // A little more than it said may have come meanwhile.
         let most = theirs.count + theirs.count / 8 + SKETCH_FIRST as u64;

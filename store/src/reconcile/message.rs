@@ -6,7 +6,7 @@ use super::sketch::{Cell, Head, Key, Mark, Sketch};
 use crate::decode::Decoder;
 use crate::error::{Error, Result};
 use crate::id::{ID_LEN, LobId};
-use crate::limits::{SKETCH_ANSWER_MAX, SKETCH_FOUND_MAX, SKETCH_MAX};
+use crate::limits::{LOB_MAX, SKETCH_ANSWER_MAX, SKETCH_FOUND_MAX, SKETCH_MAX};
 use crate::store::LobInfo;
 
 const VERSION: u16 = 1;
@@ -23,6 +23,14 @@ const HEAD_LEN: usize = 40;
 pub(super) const CELL_LEN: usize = 14;
 /// Bytes of a lob.
 pub(super) const LOB_LEN: usize = ID_LEN + 8;
+
+/// Longest request.
+pub const REQUEST_MAX: usize = START_LEN + 32 + 4 + SKETCH_FOUND_MAX * 8;
+/// Longest answer.
+pub const ANSWER_MAX: usize = {
+    let (cells, lobs) = (sketched_len(SKETCH_ANSWER_MAX), found_len(SKETCH_FOUND_MAX));
+    if cells > lobs { cells } else { lobs }
+};
 
 /// What an initiator asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,7 +139,7 @@ fn at_most(what: &str, number: usize, limit: usize) -> Result<()> {
 }
 
 /// Most bytes of the answer with so many cells.
-pub(super) fn sketched_len(cells: usize) -> usize {
+pub(super) const fn sketched_len(cells: usize) -> usize {
     START_LEN + HEAD_LEN + 4 + cells * CELL_LEN
 }
 
@@ -174,7 +182,7 @@ pub(super) fn decode_sketched(bytes: &[u8], mine: &Head, cells: usize) -> Result
 }
 
 /// Most bytes of the answer with so many lobs.
-pub(super) fn found_len(lobs: usize) -> usize {
+pub(super) const fn found_len(lobs: usize) -> usize {
     START_LEN + 4 + lobs * LOB_LEN
 }
 
@@ -207,6 +215,9 @@ pub(super) fn decode_found(bytes: &[u8], most: usize) -> Result<Vec<LobInfo>> {
         })
     };
     let lobs: Vec<LobInfo> = (0..count).map(|_| lob(&mut d)).collect::<Result<_>>()?;
+    if lobs.iter().any(|lob| lob.size > LOB_MAX) {
+        return Err(d.bad("a lob that is too long"));
+    }
     if !lobs.is_sorted_by(|a, b| a.id < b.id) {
         return Err(d.bad("lobs that do not ascend"));
     }

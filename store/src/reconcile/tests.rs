@@ -51,6 +51,10 @@ fn sorted(mut lobs: Vec<LobInfo>) -> Vec<LobInfo> {
     lobs
 }
 
+fn answer(set: &dyn LobSet, request: &[u8]) -> Result<Vec<u8>> {
+    Question::decode(request)?.answer(set)
+}
+
 /// The other side, reached by calling it. What it answers can be changed on the way.
 struct Direct<'a, F> {
     set: &'a dyn LobSet,
@@ -63,6 +67,7 @@ impl<F: FnMut(u64, &mut Vec<u8>)> Peer for Direct<'_, F> {
 
     fn exchange(&mut self, request: &[u8], most: usize) -> Result<Vec<u8>> {
         let mut answer = answer(self.set, request)?;
+        assert!(request.len() <= REQUEST_MAX && most <= ANSWER_MAX);
         assert!(answer.len() <= most, "{} over {most}", answer.len());
         (self.change)(self.asked, &mut answer);
         self.asked += 1;

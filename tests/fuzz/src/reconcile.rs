@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use lob_store::reconcile::{Difference, Initiator, LobSet, Peer, answer};
+use lob_store::reconcile::{Difference, Initiator, LobSet, Peer, Question};
 use lob_store::{Error, LobId, LobInfo, Result};
 
 use super::input::Input;
@@ -34,8 +34,9 @@ pub fn run(data: &[u8]) {
     }
     let asked = [&[1, 0], peer.input.rest()].concat();
     for request in [data, &asked] {
-        if let Err(error) = answer(&theirs, request) {
-            refused(&error, false);
+        match Question::decode(request) {
+            Ok(question) => drop(question.answer(&theirs).expect("the set is whole")),
+            Err(error) => refused(&error, false),
         }
     }
 }
@@ -80,7 +81,9 @@ impl Peer for Lying<'_, '_> {
     type Error = Error;
 
     fn exchange(&mut self, request: &[u8], most: usize) -> Result<Vec<u8>> {
-        let mut bytes = answer(self.set, request).expect("an initiator asks what is allowed");
+        let mut bytes = Question::decode(request)
+            .and_then(|question| question.answer(self.set))
+            .expect("an initiator asks what is allowed");
         assert!(bytes.len() <= most, "{} over {most}", bytes.len());
         for _ in 0..self.input.below(3) {
             let at = self.input.below(65_536) % bytes.len().max(1);

@@ -27,7 +27,7 @@ impl<F: FnMut(Head, std::ops::Range<usize>) -> Sketch> Peer for Scripted<'_, F> 
             Request::Sketch { mine, cells, .. } => encode_sketched(&(self.sketch)(mine, cells)),
             Request::Find { .. } => encode_found(self.found),
         };
-        assert!(most < 8 << 20);
+        assert!(most <= ANSWER_MAX);
         self.bytes += answer.len();
         Ok(answer)
     }
