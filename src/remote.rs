@@ -13,6 +13,7 @@ mod error;
 pub(crate) mod fixture;
 pub mod http;
 mod lobs;
+mod pace;
 mod retry;
 mod served;
 pub mod url;
@@ -27,6 +28,7 @@ pub use absent::Absent;
 pub use dir::{Access, open_dir};
 pub use error::{Error, Result};
 pub use lobs::Lobs;
+pub use pace::Pace;
 pub use retry::retrying;
 pub use served::Served;
 pub use url::Location;
@@ -107,6 +109,11 @@ pub trait Remote: fmt::Debug + Send + Sync {
     /// Starts receiving what comes from `origin`. Chunks that are there from now on can be relied on
     /// until the upload ends.
     fn receive(&self, origin: Origin) -> Result<Box<dyn Upload + Send + '_>>;
+    /// Takes over the limit of a run, so that everything that goes to and fro keeps to it, in small pieces;
+    /// `None` for none. False where who moves something has to wait himself.
+    fn limit(&self, _bytes_per_second: Option<u64>) -> bool {
+        false
+    }
     /// Bytes that can still be stored there, where that can be told.
     fn free_space(&self) -> Result<Option<u64>>;
 

@@ -147,6 +147,12 @@ pub trait Exchange: Send + Sync + fmt::Debug {
     /// [`ExchangeError::Broken`] where it could not be asked.
     fn exchange(&self, verb: Verb, body: Body) -> Result<Box<dyn Read + Send>, ExchangeError>;
 
+    /// Moves at most so many bytes a second from now on, both ways together; `None` for no limit. False
+    /// where it has no way to.
+    fn limit(&self, _bytes_per_second: Option<u64>) -> bool {
+        false
+    }
+
     /// Where the store is, for messages: without anything secret.
     fn describe(&self) -> String;
 }

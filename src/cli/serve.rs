@@ -170,7 +170,8 @@ fn listen(config: &Config, listener: TcpListener, ui: &Ui) -> Outcome {
     let gate = Gate::by_token(TokenFile::at(&tokens), config.anonymous, most(config));
     let log = Arc::new(log(config, Some(&root))?);
     let places = Box::new(Beneath::new(&root, log.clone()));
-    let server = Server::new(App::new(places, gate, limits(config)?, log))?;
+    let app = App::new(places, gate, limits(config)?, log).behind_proxy(config.behind_proxy);
+    let server = Server::new(app)?;
     server.stop_on_signals()?;
     let tls_is_on = tls.is_some();
     let scheme = if tls_is_on { "https" } else { "http" };

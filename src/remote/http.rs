@@ -15,6 +15,7 @@ mod origin;
 mod pieces;
 mod place;
 mod pool;
+mod proxy;
 mod reach;
 mod sending;
 pub mod ssh;

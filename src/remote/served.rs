@@ -304,6 +304,10 @@ impl Remote for Served {
         self.exchange.describe()
     }
 
+    fn limit(&self, bytes_per_second: Option<u64>) -> bool {
+        self.exchange.limit(bytes_per_second)
+    }
+
     fn store_id(&self) -> StoreId {
         self.store
     }

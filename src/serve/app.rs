@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::access::Gate;
@@ -50,6 +50,7 @@ pub struct App {
     slots: Arc<Semaphore>,
     pub(super) metrics: Arc<Metrics>,
     log: Arc<Log>,
+    behind_proxy: bool,
 }
 
 /// A request that may be answered.
@@ -70,6 +71,15 @@ impl App {
             limits,
             metrics: Arc::default(),
             log,
+            behind_proxy: false,
+        }
+    }
+
+    /// The same, behind a proxy that says from where requests come.
+    pub fn behind_proxy(self, behind_proxy: bool) -> App {
+        App {
+            behind_proxy,
+            ..self
         }
     }
 
@@ -83,6 +93,7 @@ impl App {
         peer: Peer,
         request: Request<Incoming>,
     ) -> Response<Pieces> {
+        let peer = self.behind(peer, request.headers());
         let path = request.uri().path();
         match (request.method(), path) {
             (&Method::GET, "/healthz") => return text(StatusCode::OK, "ok\n".into()),
@@ -104,6 +115,26 @@ impl App {
                 });
                 refused(&refusal)
             }
+        }
+    }
+
+    /// Where a request comes from that a proxy passed on: as the proxy says, where it is to be believed.
+    fn behind(&self, peer: Peer, headers: &HeaderMap) -> Peer {
+        let Some(chain) = headers.get("x-forwarded-for") else {
+            return peer;
+        };
+        // The last one is what our proxy saw; those before are what it was told.
+        let last = chain
+            .to_str()
+            .ok()
+            .and_then(|chain| chain.rsplit(',').next());
+        let last = last.and_then(|last| last.trim().parse::<std::net::IpAddr>().ok());
+        Peer {
+            from: match last.filter(|_| self.behind_proxy) {
+                Some(address) => address.to_string(),
+                None => peer.from,
+            },
+            is_local: false,
         }
     }
 

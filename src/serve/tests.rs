@@ -1,5 +1,7 @@
 //! The server as those see it who speak to it byte by byte.
 
+mod hostile;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
@@ -259,4 +261,27 @@ fn requests_are_logged_and_writes_audited() {
         .collect();
     assert_eq!(statuses, [200, 200, 507, 404]);
     assert!(!access.contains("s3cret"), "{access}");
+}
+
+#[test]
+fn a_proxy_is_believed_only_where_there_is_one() {
+    let kept = Kept::default();
+    let server = Running::start(
+        everybody(),
+        Limits::default(),
+        Log::none().with_access(kept.clone()),
+        None,
+    );
+    let forged = "x-forwarded-for: 10.9.8.7\r\n";
+    talk(&server, post("/nothing", forged, "").as_bytes());
+    let request = format!("GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{forged}\r\n");
+    let page = talk(&server, request.as_bytes());
+    assert!(
+        page.starts_with("HTTP/1.1 401 "),
+        "who comes by a proxy is not here: {page}"
+    );
+    drop(server);
+    let access = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+    assert!(access.contains("\"from\":\"127.0.0.1\""), "{access}");
+    assert!(!access.contains("10.9.8.7"), "{access}");
 }

@@ -8,13 +8,12 @@ use super::complete;
 use super::error::{Error, Result};
 use super::job::{Job, Link};
 use super::local::Local;
-use super::pace::Pace;
 use super::plan::{Asking, Direction, Missing, Plan, Why};
 use super::push;
 use super::run::{Sides, carry_out};
 use super::target::Target;
 use super::wanted::{Reason, Want};
-use crate::remote::{self, Access};
+use crate::remote::{self, Access, Pace};
 
 /// Plans to bring here what of `wants` is lacking. Where nothing is, the remote is not touched. What is
 /// here in part alone, since packs are gone, is missing: a fetch takes what the tables tell for true.

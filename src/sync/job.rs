@@ -6,14 +6,13 @@ use lob_store::{Epoch, Progress};
 use super::error::{Error, Result};
 use super::local::Local;
 use super::nearby;
-use super::pace::Pace;
 use super::plan::{Asking, Missing, Plan};
 use super::push;
 use super::run::{Report, Sides, carry_out, push_all, survey};
 use super::state::State;
 use super::target::Target;
 use crate::git::Oid;
-use crate::remote::{self, Absent, Access, Remote};
+use crate::remote::{self, Absent, Access, Pace, Remote};
 
 /// One direction of replication with one remote. Where nothing is to do the remote was never
 /// touched.

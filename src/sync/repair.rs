@@ -11,7 +11,6 @@ use lob_store::{LobId, Progress, Store};
 use super::error::{Error, Result};
 use super::fsck::{self, Place};
 use super::nearby;
-use super::pace::Pace;
 use super::plan::{Asking, Plan};
 use super::run::{Sides, carry_out};
 use super::target::Target;
@@ -20,7 +19,7 @@ use crate::git::path::path_buf;
 use crate::git::scan::index_pointers;
 use crate::git::tree_path::TreePath;
 use crate::git::{Pointer, Repo, Seen};
-use crate::remote::{self, Access};
+use crate::remote::{self, Access, Pace};
 
 /// Where a lost lob can be had.
 #[derive(Debug, Clone, PartialEq, Eq)]

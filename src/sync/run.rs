@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 use lob_store::{LobId, LobInfo, Progress};
 
 use super::error::{Error, Result};
-use super::pace::Pace;
 use super::plan::{Direction, Plan, Why};
 use super::transfer::{Transfer, WINDOW_LOBS};
-use crate::remote::{Digest, Remote};
+use crate::remote::{Digest, Pace, Remote};
 
 /// How often a push looks again whether what was there still is, while more and more of it leaves.
 const LOOKS: usize = 5;
@@ -103,6 +102,12 @@ pub fn carry_out(
     let started = Instant::now();
     let (from, to) = sides.ends(plan.direction);
     check_space(plan, sides)?;
+    // What keeps to the limit on the way need not be waited for here too.
+    let unlimited = Pace::unlimited();
+    let pace = match sides.remote.limit(pace.rate()) {
+        true => &unlimited,
+        false => pace,
+    };
     let transfer = Transfer {
         from,
         to,

@@ -11,9 +11,8 @@ use lob_store::{ChunkId, Frame, LobId, LobInfo, Manifest, Parts, Progress, Segme
 mod deltas;
 mod lanes;
 
-use super::pace::Pace;
 use super::plan::Why;
-use crate::remote::{Error, Origin, Remote, Result, retrying};
+use crate::remote::{Error, Origin, Pace, Remote, Result, retrying};
 use lanes::Lanes;
 
 /// Most lobs in one window.

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::budget::Budget;
 use super::fault::chain;
 use super::pool::Lent;
+use crate::remote::Pace;
 
 /// An answer. What nobody has read yet stays with the server.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub(super) struct Answer {
     rest: Bytes,
     stall: Duration,
     budget: Arc<Budget>,
+    pace: Arc<Pace>,
     /// The connection, where it goes back to the others after the end.
     lent: Option<Lent>,
     has_failed: bool,
@@ -36,7 +38,7 @@ impl Answer {
         handle: Handle,
         (incoming, lent): (Incoming, Option<Lent>),
         stall: Duration,
-        budget: Arc<Budget>,
+        (budget, pace): (Arc<Budget>, Arc<Pace>),
         owner: Arc<dyn std::fmt::Debug + Send + Sync>,
     ) -> Answer {
         Answer {
@@ -45,6 +47,7 @@ impl Answer {
             rest: Bytes::new(),
             stall,
             budget,
+            pace,
             lent,
             has_failed: false,
             _owner: owner,
@@ -95,7 +98,8 @@ impl Read for Answer {
                 }
             }
         }
-        let len = self.rest.len().min(buffer.len());
+        let len = self.rest.len().min(buffer.len()).min(self.pace.piece());
+        self.pace.take(len as u64);
         self.rest.copy_to_slice(&mut buffer[..len]);
         Ok(len)
     }

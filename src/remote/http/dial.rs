@@ -17,6 +17,7 @@ use super::budget::Patience;
 use super::fault::{chain, lasting, late, passing};
 use super::pieces::Pieces;
 use super::place::{HttpPlace, SshPlace};
+use super::proxy::tunnel;
 use super::ssh::{self, Said, Ssh};
 use crate::wire::ExchangeError;
 
@@ -30,9 +31,17 @@ const HEAD_MAX: usize = 32 << 10;
 #[derive(Debug)]
 pub(super) enum Way {
     /// TCP, and TLS where there is a configuration of it.
-    Net(HttpPlace, Option<Arc<ClientConfig>>),
+    Net(Net),
     /// The standard streams of a program that ssh runs.
     Ssh(SshPlace, Ssh),
+}
+
+/// The way to a server on the network.
+#[derive(Debug)]
+pub(super) struct Net {
+    pub(super) place: HttpPlace,
+    pub(super) tls: Option<Arc<ClientConfig>>,
+    pub(super) proxy: Option<HttpPlace>,
 }
 
 /// A connection that takes requests.
@@ -49,12 +58,10 @@ impl Way {
     pub(super) async fn dial(&self, patience: &Patience) -> Result<Link, ExchangeError> {
         let limit = patience.connect;
         match self {
-            Way::Net(place, tls) => {
-                match timeout(limit, net(place, tls.as_ref(), patience)).await {
-                    Ok(link) => link,
-                    Err(_) => Err(late("connecting", limit)),
-                }
-            }
+            Way::Net(net) => match timeout(limit, net.dial(patience)).await {
+                Ok(link) => link,
+                Err(_) => Err(late("connecting", limit)),
+            },
             Way::Ssh(place, ssh) => {
                 let running = ssh::start(ssh.command(place), &place.host)?;
                 let said = running.said();
@@ -69,27 +76,29 @@ impl Way {
     }
 }
 
-async fn net(
-    place: &HttpPlace,
-    tls: Option<&Arc<ClientConfig>>,
-    patience: &Patience,
-) -> Result<Link, ExchangeError> {
-    let stream = TcpStream::connect((place.host.as_str(), place.port)).await;
-    let stream = stream.map_err(|error| refused(place, &error))?;
-    // Where that can't be said requests are only later.
-    let _ = stream.set_nodelay(true);
-    let Some(config) = tls else {
-        return one(stream).await.map(Link::One);
-    };
-    let name = ServerName::try_from(place.host.clone())
-        .map_err(|_| lasting("its host is no name that a certificate can have", None))?;
-    let stream = TlsConnector::from(config.clone())
-        .connect(name, stream)
-        .await;
-    let stream = stream.map_err(|error| distrusted(&error))?;
-    match stream.get_ref().1.alpn_protocol() {
-        Some(b"h2") => Ok(Link::Many(many(stream, patience).await?, None)),
-        _ => one(stream).await.map(Link::One),
+impl Net {
+    async fn dial(&self, patience: &Patience) -> Result<Link, ExchangeError> {
+        let place = &self.place;
+        let stream = match &self.proxy {
+            Some(proxy) => tunnel(proxy, place).await?,
+            None => {
+                let stream = TcpStream::connect((place.host.as_str(), place.port)).await;
+                stream.map_err(|error| refused(place, &error))?
+            }
+        };
+        // Where that can't be said requests are only later.
+        let _ = stream.set_nodelay(true);
+        let Some(config) = &self.tls else {
+            return one(stream).await.map(Link::One);
+        };
+        let name = ServerName::try_from(place.host.clone())
+            .map_err(|_| lasting("its host is no name that a certificate can have", None))?;
+        let stream = TlsConnector::from(config.clone()).connect(name, stream);
+        let stream = stream.await.map_err(|error| distrusted(&error))?;
+        match stream.get_ref().1.alpn_protocol() {
+            Some(b"h2") => Ok(Link::Many(many(stream, patience).await?, None)),
+            _ => one(stream).await.map(Link::One),
+        }
     }
 }
 

@@ -55,11 +55,7 @@ impl Logins {
         place: &HttpPlace,
         sent: Option<&HeaderValue>,
     ) -> Result<bool, ExchangeError> {
-        let current = self.current.as_ref().map(|known| &known.header);
-        if current != sent {
-            // Another request has found out meanwhile.
-            return Ok(true);
-        }
+        // Before all: what must not be sent is as good as nothing.
         if !place.tls && !place.is_loopback() {
             let message =
                 format!("{place} wants a password, which would go over the network in the clear");
@@ -67,6 +63,11 @@ impl Logins {
                 message,
                 Some("use https, or a tunnel to this machine"),
             ));
+        }
+        let current = self.current.as_ref().map(|known| &known.header);
+        if current != sent {
+            // Another request has found out meanwhile.
+            return Ok(true);
         }
         if let Some(login) = self.current.take().and_then(|known| known.login) {
             // A helper that can't forget changes nothing here.
@@ -113,4 +114,21 @@ fn basic(user: &str, password: &str) -> Option<HeaderValue> {
     let mut header = HeaderValue::try_from(format!("Basic {encoded}")).ok()?;
     header.set_sensitive(true);
     Some(header)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::fixture::Fixture;
+
+    #[test]
+    fn nothing_is_said_in_the_clear_to_another_machine() {
+        let git = Fixture::new();
+        let place = HttpPlace::parse("http://me:s3cret@host.example/x").unwrap();
+        let mut logins = Logins::of(&place);
+        // It was not sent, and is not to be: not asked again for ever either.
+        let error = logins.refused(git.git(), &place, None).unwrap_err();
+        assert!(error.to_string().contains("in the clear"), "{error}");
+        assert!(!error.to_string().contains("s3cret") && !error.is_transient());
+    }
 }

@@ -28,6 +28,7 @@ use super::pool::Lent;
 use super::sending::Sending;
 use super::ssh::Ssh;
 use crate::git::Git;
+use crate::remote::Pace;
 use crate::wire::{Body, Exchange, ExchangeError, Refusal, RefusalKind, Verb};
 
 /// Threads that move bytes, and threads that read bodies while they are sent.
@@ -49,6 +50,8 @@ pub struct Means {
     pub patience: Patience,
     /// The certificates to believe instead of the system's.
     pub roots: Option<PathBuf>,
+    /// What git's configuration says of a proxy; nothing where the environment has its say.
+    pub proxy: Option<String>,
     /// How ssh is run.
     pub ssh: Ssh,
 }
@@ -65,6 +68,7 @@ struct Core {
     budget: Arc<Budget>,
     /// Where the service is, until it says that it is somewhere else.
     origin: Mutex<Arc<Origin>>,
+    pace: Mutex<Arc<Pace>>,
     described: String,
 }
 
@@ -108,6 +112,7 @@ impl Network {
             budget: Arc::new(Budget::new(means.patience.budget)),
             means,
             origin: Mutex::new(Arc::new(origin)),
+            pace: Mutex::new(Arc::new(Pace::unlimited())),
             described,
         };
         Ok(Network {
@@ -127,9 +132,21 @@ impl Exchange for Network {
             self.core.handle()?.clone(),
             (incoming, lent),
             self.core.means.patience.stall,
-            self.core.budget.clone(),
+            (self.core.budget.clone(), self.core.pace()),
             self.core.clone(),
         )))
+    }
+
+    fn limit(&self, bytes_per_second: Option<u64>) -> bool {
+        let mut pace = self
+            .core
+            .pace
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if pace.rate() != bytes_per_second {
+            *pace = Arc::new(Pace::of(bytes_per_second));
+        }
+        true
     }
 
     fn describe(&self) -> String {
@@ -170,6 +187,11 @@ impl Core {
         origin.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn pace(&self) -> Arc<Pace> {
+        let pace = self.pace.lock();
+        pace.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Sends a request that can be sent again, until it is answered or that makes no sense any more.
     fn repeat(
         &self,
@@ -180,6 +202,7 @@ impl Core {
         loop {
             let origin = self.origin();
             let login = origin.login();
+            self.pace().take(body.len() as u64);
             let whole = (Pieces::Whole(body.clone()), &Sending::whole());
             let sent = self.send(&origin, verb, whole, login.as_ref());
             let (error, wish) =
@@ -222,8 +245,8 @@ impl Core {
         let login = origin.login();
         let (sender, pieces) = mpsc::channel(PIECES);
         let (sending, budget) = (Arc::new(Sending::stream()), self.budget.clone());
-        let seen = sending.clone();
-        let pump = move || sending.pump(reader, &sender, &budget);
+        let (seen, pace) = (sending.clone(), self.pace());
+        let pump = move || sending.pump(reader, &sender, (&budget, &pace));
         drop(self.handle()?.spawn_blocking(pump));
         let body = (Pieces::Stream(pieces), &*seen);
         let sent = self.send(&origin, verb, body, login.as_ref());

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Version};
 
-use super::dial::Way;
+use super::dial::{Net, Way};
 use super::fault::lasting;
 use super::login::Logins;
 use super::network::Means;
@@ -47,7 +47,17 @@ impl Origin {
         };
         let tls = place.tls.then(|| roots.config()).transpose()?;
         let logins = Logins::of(&place);
-        let way = Way::Net(place.clone(), tls);
+        let proxy = means.proxy_for(&place).map_err(|why| {
+            lasting(
+                format_args!("the URL of the proxy is none: {why}"),
+                Some("http.proxy of git's configuration, or the environment, says which"),
+            )
+        })?;
+        let way = Way::Net(Net {
+            place: place.clone(),
+            tls,
+            proxy,
+        });
         Ok(Origin::new(Base::Net(place), way, logins, means, redirects))
     }
 

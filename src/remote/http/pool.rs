@@ -90,7 +90,7 @@ impl Pool {
             *many = None;
         }
         // One at a time as long as nobody knows whether the server takes many on one; then that many.
-        let may_share = !matches!(self.way, Way::Net(_, None));
+        let may_share = !matches!(&self.way, Way::Net(net) if net.tls.is_none());
         let many = may_share.then_some(many);
         let link = self.way.dial(&self.patience).await?;
         if let (Link::Many(link, said), Some(mut many)) = (&link, many) {

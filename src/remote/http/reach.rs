@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::budget::Patience;
 use super::network::{Means, Network};
 use super::place::{HttpPlace, SshPlace};
+use super::proxy::chosen;
 use super::ssh::{Program, Ssh};
 use crate::git::path::path_buf;
 use crate::git::{Config, Git};
@@ -77,11 +78,21 @@ impl Means {
             },
             patience: Patience::default(),
             roots: roots(git, place),
+            proxy: matched(git, place, &["http.proxy"])
+                .map(|url| String::from_utf8_lossy(&url).into_owned()),
             ssh: Ssh {
                 program: program(git, config),
                 may_ask,
             },
         }
+    }
+}
+
+impl Means {
+    /// The proxy through which a place is reached.
+    pub(super) fn proxy_for(&self, place: &HttpPlace) -> Result<Option<HttpPlace>, &'static str> {
+        let env = |name: &str| Some(self.git.env(name)?.to_string_lossy().into_owned());
+        chosen(place, self.proxy.as_deref(), &env)
     }
 }
 
@@ -102,17 +113,27 @@ fn program(git: &Git, config: &Config) -> Program {
 
 /// The file of certificates that git would believe there.
 fn roots(git: &Git, place: &Place) -> Option<PathBuf> {
-    let Place::Http(place) = place else {
+    if !matches!(place, Place::Http(_)) {
         return None;
-    };
+    }
     if let Some(file) = git.env("GIT_SSL_CAINFO").filter(|file| !file.is_empty()) {
         return Some(PathBuf::from(file));
     }
-    let url = place.to_string();
-    let words = ["config", "--type=path", "--get-urlmatch", "http.sslCAInfo"];
-    // Nothing is set where git fails.
-    let found = git.line(words.into_iter().chain([url.as_str()])).ok()?;
+    let found = matched(git, place, &["--type=path", "http.sslCAInfo"])?;
     (!found.is_empty()).then(|| path_buf(&found))
+}
+
+/// A setting of git for a URL, where it has one.
+fn matched(git: &Git, place: &Place, key: &[&str]) -> Option<Vec<u8>> {
+    let Place::Http(place) = place else {
+        return None;
+    };
+    let url = place.to_string();
+    let mut words = vec!["config", "--get-urlmatch"];
+    words.extend(key);
+    words.push(&url);
+    // Nothing is set where git fails.
+    git.line(words).ok()
 }
 
 #[cfg(test)]

@@ -9,9 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::budget::{Budget, Patience};
-
-/// Bytes of a body that are sent as one piece.
-const PIECE: usize = 64 << 10;
+use crate::remote::Pace;
 
 /// How far the sending of a request is.
 #[derive(Debug)]
@@ -58,9 +56,9 @@ impl Sending {
         &self,
         mut reader: Box<dyn Read + Send>,
         pieces: &mpsc::Sender<io::Result<Bytes>>,
-        budget: &Budget,
+        (budget, pace): (&Budget, &Pace),
     ) {
-        let mut buffer = vec![0; PIECE];
+        let mut buffer = vec![0; pace.piece()];
         loop {
             self.step(Step::Making);
             let piece = match reader.read(&mut buffer) {
@@ -73,6 +71,7 @@ impl Sending {
                 Err(error) => Err(error),
             };
             let (len, is_cut) = (piece.as_ref().map_or(0, Bytes::len), piece.is_err());
+            pace.take(len as u64);
             self.step(Step::Waiting);
             if pieces.blocking_send(piece).is_err() || is_cut {
                 break;

@@ -1,5 +1,7 @@
 //! The client against the real server, and against peers that break off, stall and lie.
 
+mod hostile;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -33,6 +35,7 @@ fn means(git: &Git) -> Means {
         git: git.clone(),
         patience: patience(),
         roots: None,
+        proxy: None,
         ssh: Ssh {
             program: Program::Ssh("false".into()),
             may_ask: false,
@@ -453,4 +456,36 @@ fn what_ssh_says_is_said() {
         assert!(error.to_string().contains(said), "{script}: {error}");
         assert!(!error.is_transient(), "{script}");
     }
+}
+
+#[test]
+fn a_proxy_lets_through_what_is_for_elsewhere() {
+    let server = Arc::new(Running::open(Limits::default()));
+    let heads = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let (seen, address) = (heads.clone(), server.address);
+    let (port, _) = peer(move |_, mut client| {
+        seen.lock().unwrap().push(request(&mut client));
+        client
+            .write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            .unwrap();
+        let mut server = TcpStream::connect(address).unwrap();
+        let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+        thread::spawn(move || std::io::copy(&mut from, &mut to));
+        let _ = std::io::copy(&mut server, &mut client);
+    });
+    let git = Fixture::new();
+    let mut means = means(git.git());
+    means.proxy = Some(format!("http://me:pw@127.0.0.1:{port}"));
+    // Nobody knows this host but the proxy.
+    let network = over_http("http://lob.invalid:8080/team/game", means);
+    has_echo(&network);
+    let heads = heads.lock().unwrap();
+    assert!(
+        heads[0].starts_with("CONNECT lob.invalid:8080 HTTP/1.1\r\n"),
+        "{heads:?}"
+    );
+    assert!(
+        heads[0].contains("Proxy-Authorization: Basic bWU6cHc=\r\n"),
+        "{heads:?}"
+    );
 }

@@ -8,10 +8,10 @@ use tempfile::TempDir;
 use super::sample::{Place, find, piece, size};
 use super::source::Reading;
 use super::{Estimator, Group, Taken};
+use crate::remote::Pace;
 use crate::remote::{Access, Origin, open_dir};
 use crate::sync::bases;
 use crate::sync::error::{Error, Result};
-use crate::sync::pace::Pace;
 use crate::sync::transfer::Transfer;
 use crate::sync::wanted::{Reason, Want};
 

@@ -15,6 +15,10 @@ struct Bucket {
     paid: Mutex<Instant>,
 }
 
+/// What moves at once where nothing limits it, and the least where something does.
+const PIECE: usize = 64 << 10;
+const PIECE_MIN: usize = 512;
+
 /// What may be taken at once after a pause.
 const BURST: Duration = Duration::from_millis(100);
 
@@ -35,6 +39,21 @@ impl Pace {
             rate: rate.max(1),
             paid: Mutex::new(Instant::now()),
         }))
+    }
+
+    /// The limit, in bytes a second.
+    pub fn rate(&self) -> Option<u64> {
+        self.0.as_ref().map(|bucket| bucket.rate)
+    }
+
+    /// Most bytes to move at once so that some move often: who waits for them must not take a slow
+    /// connection for a dead one.
+    pub fn piece(&self) -> usize {
+        self.rate().map_or(PIECE, |rate| {
+            usize::try_from(rate / 4)
+                .unwrap_or(PIECE)
+                .clamp(PIECE_MIN, PIECE)
+        })
     }
 
     /// Waits until `bytes` more may move.
@@ -73,5 +92,13 @@ mod tests {
         // Debts are paid by time passing, and a long pause saves up no more than the burst.
         let later = start + Duration::from_secs(60);
         assert_eq!(bucket.reserve(later, 500), Duration::from_millis(400));
+    }
+
+    #[test]
+    fn slow_bytes_move_in_small_pieces() {
+        assert_eq!(Pace::unlimited().piece(), 64 << 10);
+        for (rate, piece) in [(1, 512), (40_000, 10_000), (1 << 30, 64 << 10)] {
+            assert_eq!(Pace::bytes_per_second(rate).piece(), piece);
+        }
     }
 }
