@@ -17,6 +17,7 @@ mod guide;
 mod kinds;
 mod look;
 mod manners;
+mod network;
 mod promises;
 mod prune;
 mod repair;

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "the tests that need a part of it come and go")]
 
+pub mod proxy;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;

@@ -17,6 +17,7 @@ mod inject;
 mod kills;
 #[cfg(target_os = "linux")]
 mod model;
+mod network;
 mod power;
 #[cfg(target_os = "linux")]
 mod prune;
