@@ -39,8 +39,6 @@ pub enum Verb {
     Kin,
     /// Frames that hold chunks.
     Frames,
-    /// Frames of what a receiver lacks of a lob, as the difference from another version.
-    Deltas,
     /// All lobs.
     Lobs,
     /// A digest over lobs.
@@ -64,7 +62,7 @@ pub enum Rights {
 
 impl Verb {
     /// All verbs.
-    pub const ALL: [Verb; 15] = [
+    pub const ALL: [Verb; 14] = [
         Verb::Hello,
         Verb::Sizes,
         Verb::Recall,
@@ -75,7 +73,6 @@ impl Verb {
         Verb::Chunks,
         Verb::Kin,
         Verb::Frames,
-        Verb::Deltas,
         Verb::Lobs,
         Verb::Digest,
         Verb::Differ,
@@ -95,7 +92,6 @@ impl Verb {
             Verb::Chunks => "chunks",
             Verb::Kin => "kin",
             Verb::Frames => "frames",
-            Verb::Deltas => "deltas",
             Verb::Lobs => "lobs",
             Verb::Digest => "digest",
             Verb::Differ => "differ",

@@ -16,6 +16,8 @@ use crate::support::{Repo, World, noise, run};
 mod checkout;
 mod cut;
 mod deltas;
+#[cfg(unix)]
+mod far;
 mod hostile;
 mod ledger;
 mod long;

@@ -70,6 +70,9 @@ pub enum Error {
         /// The chunk.
         chunk: ChunkId,
     },
+    /// A store behind a service, for what is done to its files.
+    #[error("{0} is reached over a network, and this is done to the files of a store")]
+    NoFiles(String),
     /// A service refused.
     #[error("{place}: {refusal}")]
     Refused {
@@ -100,7 +103,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Error::Unsupported { .. } => {
-                "use a path or a file:// URL: git config remote.NAME.lobUrl file:///path".into()
+                "keep its lobs elsewhere: git config remote.NAME.lobUrl PATH-OR-URL".into()
             }
             Error::NoStore(_) => "push first; the first push makes the store".into(),
             Error::NoParent(path) => format!(
@@ -119,6 +122,7 @@ impl Error {
             Error::Left { .. } => {
                 "somebody prunes that store, again and again: run this once more".into()
             }
+            Error::NoFiles(_) => "run it where that store is".into(),
             Error::Refused { refusal, .. } => return refused(refusal.kind).map(str::to_owned),
             Error::Broken { hint, .. } => return hint.clone(),
             Error::Store(error) => return error.hint(),
@@ -159,6 +163,10 @@ impl Error {
 /// What the user can do about a refusal.
 fn refused(kind: RefusalKind) -> Option<&'static str> {
     Some(match kind {
+        RefusalKind::NotFound => {
+            "is 'lob serve' there, and the path right? To keep lobs elsewhere: \
+             git config remote.NAME.lobUrl PATH-OR-URL"
+        }
         RefusalKind::Unauthorized => "who serves it can say which token or password to use",
         RefusalKind::Forbidden => "who serves it can give the right to do this",
         RefusalKind::Busy => "run the same command again later: it goes on where this one ended",

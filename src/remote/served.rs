@@ -4,6 +4,7 @@
 //! its limits. What is in frames is verified by the store that takes them.
 
 mod compare;
+mod listed;
 mod sending;
 
 use std::collections::{HashMap, HashSet};
@@ -13,16 +14,18 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lob_store::reconcile::{Difference, LobSet};
-use lob_store::{ChunkId, Cursor, Epoch, Frame, Kin, LobId, LobInfo, Manifest, Parts, StoreId};
+use lob_store::{ChunkId, Cursor, Epoch, Frame, Kin, LobId, LobInfo, Manifest, StoreId};
 
 use super::error::{Error, Result};
-use super::{Access, Digest, Digester, MANIFEST_ITEMS, Origin, Remote, Upload, retrying};
-use crate::wire::field::ITEMS_MAX;
-use crate::wire::list::{read_flags, read_kins, read_sizes, take_kins, take_lobs};
+use super::http::Place;
+use super::{Access, Digest, Digester, Origin, Remote, Upload, retrying};
+use crate::git::{Config, Git};
+use crate::wire::list::{read_flags, read_kins, read_sizes, take_lobs};
 use crate::wire::message::{IDS_MAX, RELIED_MAX};
 use crate::wire::{Asked, Body, Exchange, ExchangeError, FieldReader, Hello, Refusal, RefusalKind};
 use crate::wire::{Tag, Verb, Welcome, WireError};
 use compare::compare;
+use listed::read_manifests;
 use sending::Sending;
 
 /// A store behind a service.
@@ -55,6 +58,21 @@ impl fmt::Debug for Served {
 }
 
 impl Served {
+    /// Reaches the service at a place as git would, and asks which store is there.
+    ///
+    /// # Errors
+    /// As [`Served::connect`].
+    pub fn at(
+        place: &Place,
+        (git, config): (&Git, &Config),
+        access: Access,
+        expected: Option<StoreId>,
+    ) -> Result<Served> {
+        let exchange = place.reach(git, config);
+        let exchange = exchange.map_err(|error| of_exchange(place.to_string(), error))?;
+        Served::connect(exchange, access, expected)
+    }
+
     /// Asks which store is there. To write, one is made where there is none; `expected` is the one that
     /// was there before, where one was.
     ///
@@ -440,61 +458,5 @@ impl Remote for Served {
                 .map(Digest)
                 .ok_or_else(|| WireError::Bad("no digest".into()))
         })
-    }
-}
-
-/// Chunks of which is remembered what their frames stand on.
-const KINS_MAX: usize = 64 << 10;
-
-/// The manifests of the first ids, and what came with them about their chunks.
-type Listed = (Vec<Option<Manifest>>, HashMap<ChunkId, Kin>);
-
-/// Manifests of the first of `ids`: at least one, and not more than an answer may have.
-fn read_manifests(from: &mut FieldReader<'_>, ids: &[LobId]) -> Result<Listed, WireError> {
-    let bad = |why: &str| WireError::Bad(why.into());
-    let mut found: Vec<Option<Manifest>> = Vec::with_capacity(ids.len().min(ITEMS_MAX));
-    let mut kins = HashMap::new();
-    let mut of_last = Vec::new();
-    let mut items = 0;
-    while let Some((tag, bytes)) = from.next(&[Tag::Manifest, Tag::Absent, Tag::Kins])? {
-        if tag == Tag::Kins {
-            let chunks = match found.last() {
-                Some(Some(Manifest {
-                    parts: Parts::Chunks(chunks),
-                    ..
-                })) => chunks,
-                _ => return Err(bad("what no frames stand on")),
-            };
-            let from = of_last.len();
-            take_kins(&bytes, &mut of_last, chunks.len())?;
-            let named = chunks[from..].iter().map(|(id, _)| *id);
-            let known = named.zip(&of_last[from..]);
-            let room = KINS_MAX - kins.len();
-            kins.extend(
-                known
-                    .filter_map(|(id, kin)| Some((id, kin.clone()?)))
-                    .take(room),
-            );
-            continue;
-        }
-        of_last.clear();
-        let id = ids.get(found.len());
-        let id = id.filter(|_| items < MANIFEST_ITEMS);
-        let id = id.ok_or_else(|| bad("more manifests than were asked for"))?;
-        if tag == Tag::Absent {
-            found.push(None);
-            continue;
-        }
-        let manifest = Manifest::decode(&bytes)?;
-        if manifest.id != *id {
-            let other = format!("the manifest of lob {}", manifest.id);
-            return Err(WireError::Bad(other));
-        }
-        items += manifest.items();
-        found.push(Some(manifest));
-    }
-    match found.is_empty() && !ids.is_empty() {
-        true => Err(bad("no manifests")),
-        false => Ok((found, kins)),
     }
 }

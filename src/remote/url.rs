@@ -3,18 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use super::error::{Error, Result};
+use super::http::Place;
 
 /// The place of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     /// A directory of this machine, or one that is mounted on it.
     Dir(PathBuf),
+    /// Behind a service.
+    Served(Place),
 }
 
+/// Schemes of services.
+const SERVED: [&str; 5] = ["http", "https", "ssh", "git+ssh", "ssh+git"];
 /// Schemes that later versions will reach, or that git itself uses.
-const LATER: [&str; 8] = [
-    "http", "https", "ssh", "s3", "git", "git+ssh", "ssh+git", "ftp",
-];
+const LATER: [&str; 3] = ["s3", "git", "ftp"];
 
 /// Most characters of a place in a message.
 const SHOWN_MAX: usize = 200;
@@ -42,19 +45,19 @@ impl Location {
             if scheme == "file" {
                 return file_url(text, rest);
             }
+            if SERVED.contains(&scheme.as_str()) {
+                return Place::parse(text).map(Location::Served).or_else(bad);
+            }
             if LATER.contains(&scheme.as_str()) {
                 return Err(Error::Unsupported {
                     scheme,
                     text: shown(text),
                 });
             }
-            return bad("its scheme is unknown; known are paths and file://");
+            return bad("its scheme is unknown; known are paths, file, http, https and ssh");
         }
         if is_scp_like(text) {
-            return Err(Error::Unsupported {
-                scheme: "ssh".into(),
-                text: shown(text),
-            });
+            return Place::parse(text).map(Location::Served).or_else(bad);
         }
         if let Some(rest) = text.strip_prefix('~') {
             return match (rest.strip_prefix('/'), home) {
@@ -71,6 +74,7 @@ impl Location {
     pub fn text(&self) -> String {
         match self {
             Location::Dir(path) => path.to_string_lossy().into_owned(),
+            Location::Served(place) => place.to_string(),
         }
     }
 }
@@ -184,13 +188,35 @@ mod tests {
     }
 
     #[test]
-    fn other_transports_are_named_as_not_yet_there() {
-        for (text, scheme) in [
-            ("https://me:secret@host/x", "https"),
-            ("ssh://host/x", "ssh"),
-            ("s3://bucket", "s3"),
-            ("git@host:x.git", "ssh"),
+    fn other_urls_are_of_services() {
+        for (text, same) in [
+            ("https://me:secret@host/x", "https://host/x"),
+            ("HTTP://host:8080/x", "http://host:8080/x"),
+            ("ssh://host/x", "ssh://host/x"),
+            ("git+ssh://me@host:22/x", "ssh://me@host:22/x"),
+            ("git@host:x.git", "git@host:x.git"),
         ] {
+            let place = parse(text).unwrap();
+            assert!(matches!(place, Location::Served(_)), "{text}");
+            assert_eq!(place.text(), same);
+        }
+        for text in [
+            "ssh://-oProxyCommand=x/y",
+            "-x:y",
+            "host:-x",
+            "https://",
+            "http:///x",
+        ] {
+            assert!(
+                matches!(parse(text), Err(Error::BadLocation { .. })),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_transports_are_named_as_not_yet_there() {
+        for (text, scheme) in [("s3://me:secret@bucket", "s3"), ("git://host/x", "git")] {
             let error = parse(text).unwrap_err();
             assert!(
                 matches!(&error, Error::Unsupported { scheme: s, .. } if s == scheme),

@@ -123,7 +123,7 @@ impl Service {
             cursor: store.cursor().map_err(of_error)?,
             epoch,
             free: store.free_space().map_err(of_error)?,
-            verbs: answer::VERBS
+            verbs: Verb::ALL
                 .iter()
                 .filter(|verb| may(verb))
                 .map(|verb| verb.name().to_owned())

@@ -14,7 +14,8 @@ use crate::git::path::path_buf;
 use crate::git::remotes::{self, Direction};
 use crate::git::settings::lob_url;
 use crate::git::{GitError, Repo};
-use crate::remote::{Access, Location, Remote, open_dir};
+use crate::remote::http;
+use crate::remote::{self, Access, Location, Remote, Served, open_dir};
 
 /// A remote and the place of its store. Making one touches no remote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,8 @@ enum Place {
     Store(Location),
     /// A git repository that has the store inside, by the URL that git uses.
     Inside(Vec<u8>),
+    /// The same on another machine, where a service is asked.
+    Beyond(Vec<u8>, http::Place),
 }
 
 impl Target {
@@ -42,7 +45,7 @@ impl Target {
             let url = remotes::url(repo, name, direction(access))?;
             return Target::inside(repo, name, url);
         }
-        if !name.contains(['/', '\\']) && !name.starts_with(['.', '~']) {
+        if !name.contains(['/', '\\', ':']) && !name.starts_with(['.', '~']) {
             return Err(Error::UnknownRemote(name.into()));
         }
         Target::at(repo, name, name)
@@ -62,8 +65,8 @@ impl Target {
         Target::named(repo, &name, access)
     }
 
-    /// Every remote to fetch from, the default one first. Those that cannot be reached by any
-    /// transport of this version are left out.
+    /// Every remote to fetch from, the default one first: those in this file system before those that
+    /// only a service has. Those that cannot be reached by any transport of this version are left out.
     pub fn sources(repo: &Repo) -> Result<Vec<Target>> {
         let mut names = remotes::names(repo)?;
         if let Some(default) = remotes::default_remote(repo, Direction::Fetch)? {
@@ -73,7 +76,11 @@ impl Target {
         let targets = names
             .iter()
             .map(|name| Target::named(repo, name, Access::Read));
-        Ok(targets.filter_map(Result::ok).collect())
+        let mut targets: Vec<Target> = targets.filter_map(Result::ok).collect();
+        // What is here costs less to ask than what is far.
+        let others = targets.len().min(1);
+        targets[others..].sort_by_key(|target| target.served().is_some());
+        Ok(targets)
     }
 
     fn at(repo: &Repo, name: &str, place: &str) -> Result<Target> {
@@ -84,13 +91,16 @@ impl Target {
     }
 
     fn inside(repo: &Repo, name: &str, url: Vec<u8>) -> Result<Target> {
-        if remotes::local_path(&url).is_none() {
-            // Names the transport and the way out.
-            locate(repo, &String::from_utf8_lossy(&url))?;
-        }
+        let place = match remotes::local_path(&url) {
+            Some(_) => Place::Inside(url),
+            None => match locate(repo, &String::from_utf8_lossy(&url))? {
+                Location::Served(place) => Place::Beyond(url, place),
+                Location::Dir(_) => Place::Inside(url),
+            },
+        };
         Ok(Target {
             name: name.into(),
-            place: Place::Inside(url),
+            place,
         })
     }
 
@@ -121,7 +131,7 @@ impl Target {
     pub fn git_url(&self) -> Option<Vec<u8>> {
         match &self.place {
             Place::Store(_) => None,
-            Place::Inside(url) => Some(url.clone()),
+            Place::Inside(url) | Place::Beyond(url, _) => Some(url.clone()),
         }
     }
 
@@ -154,18 +164,34 @@ impl Target {
 
     /// Opens the store, and writes down which one it is.
     pub fn connect(&self, repo: &Repo, access: Access) -> Result<Box<dyn Remote>> {
-        let dir = self.dir(repo)?;
-        let store = open_dir(&dir, access, self.met(repo)?)?;
-        if access == Access::Write {
-            self.sign(repo, &store)?;
-        }
+        let store: Box<dyn Remote> = match self.served() {
+            Some(place) => {
+                let means = (repo.git(), repo.config()?);
+                Box::new(Served::at(place, means, access, self.met(repo)?)?)
+            }
+            None => {
+                let store = open_dir(&self.dir(repo)?, access, self.met(repo)?)?;
+                if access == Access::Write {
+                    self.sign(repo, &store)?;
+                }
+                Box::new(store)
+            }
+        };
         let state = State::of(&repo.lob_dir());
-        let recorded = Contacts::record(&state, &self.name, &self.describe(), store.id());
+        let recorded = Contacts::record(&state, &self.name, &self.describe(), store.store_id());
         // Where this can't be written down, reading is still good.
         if access == Access::Write {
             recorded.map_err(Error::state(&repo.lob_dir().join("state")))?;
         }
-        Ok(Box::new(store))
+        Ok(store)
+    }
+
+    /// The service that has the store.
+    fn served(&self) -> Option<&http::Place> {
+        match &self.place {
+            Place::Store(Location::Served(place)) | Place::Beyond(_, place) => Some(place),
+            Place::Store(Location::Dir(_)) | Place::Inside(_) => None,
+        }
     }
 
     /// The place for messages, and what its store is remembered by. Found without touching it.
@@ -173,13 +199,20 @@ impl Target {
         match &self.place {
             Place::Store(location) => location.text(),
             Place::Inside(url) => format!("lob/ in {}", String::from_utf8_lossy(url)),
+            Place::Beyond(_, place) => format!("lob/ in {place}"),
         }
     }
 
     /// The directory of the store, whether one is there or not.
+    ///
+    /// # Errors
+    /// [`remote::Error::NoFiles`] where it is behind a service.
     pub fn dir(&self, repo: &Repo) -> Result<PathBuf> {
         match &self.place {
             Place::Store(Location::Dir(dir)) => Ok(dir.clone()),
+            Place::Store(Location::Served(place)) | Place::Beyond(_, place) => {
+                Err(remote::Error::NoFiles(place.to_string()).into())
+            }
             Place::Inside(url) => match remotes::behind(repo, url.clone()) {
                 remotes::Location::Repository(dir) => Ok(Home::behind(dir)),
                 remotes::Location::Absent(path) => Err(Error::NoGitRepository(path)),

@@ -97,24 +97,18 @@ fn other_transports_are_named_as_not_yet_supported() {
     work.git(&[
         "config",
         "remote.origin.lobUrl",
-        "https://me:secret@example.com/x",
+        "s3://me:secret@example.com/x",
     ]);
     let said = work.try_lob(&["push"]).fails(1);
-    assert!(
-        said.contains("https remotes are not supported yet"),
-        "{said}"
-    );
+    assert!(said.contains("s3 remotes are not supported yet"), "{said}");
     assert!(!said.contains("secret"), "{said}");
-    assert!(said.contains("hint: use a path or a file:// URL"), "{said}");
+    assert!(said.contains("hint: keep its lobs elsewhere"), "{said}");
     // What needs no store is pushed all the same.
     work.git(&["push", "-q", "origin", "main"]);
     keep(&work, "a.bin", b"content");
     work.commit("a lob");
     let said = work.try_git(&["push", "-q", "origin", "main"]).fails(1);
-    assert!(
-        said.contains("https remotes are not supported yet"),
-        "{said}"
-    );
+    assert!(said.contains("s3 remotes are not supported yet"), "{said}");
 }
 
 #[test]

@@ -12,24 +12,6 @@ use crate::wire::field::ITEMS_MAX;
 use crate::wire::list::{write_flags, write_kins, write_lobs, write_sizes};
 use crate::wire::{Asked, FieldWriter, Refusal, RefusalKind, Tag, Verb};
 
-/// What this program answers.
-pub(super) const VERBS: &[Verb] = &[
-    Verb::Hello,
-    Verb::Sizes,
-    Verb::Recall,
-    Verb::Aside,
-    Verb::Hold,
-    Verb::Has,
-    Verb::Manifests,
-    Verb::Chunks,
-    Verb::Kin,
-    Verb::Frames,
-    Verb::Lobs,
-    Verb::Digest,
-    Verb::Differ,
-    Verb::Put,
-];
-
 /// Writes the answer to a request about ids, without its end.
 pub(super) fn answer(
     store: &dyn Remote,
@@ -55,7 +37,7 @@ pub(super) fn answer(
         }),
         Verb::Frames => frames(store, &asked, to),
         Verb::Lobs => all_lobs(store, to),
-        Verb::Hello | Verb::Put | Verb::Differ | Verb::Deltas => {
+        Verb::Hello | Verb::Put | Verb::Differ => {
             let message = format!("{} is not answered here", verb.name());
             return Err(Refusal::new(RefusalKind::Unsupported, message));
         }

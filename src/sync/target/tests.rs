@@ -45,13 +45,44 @@ fn a_store_is_configured_or_inside_the_git_remote() {
 
 #[test]
 fn a_git_remote_of_another_transport_needs_a_store_of_its_own() {
-    let fixture = fixture(&[("remote.origin.url", "git@example.com:x.git")]);
+    let fixture = fixture(&[("remote.origin.url", "git://example.com/x.git")]);
     let error = Target::named(&fixture.repo(), "origin", Access::Read).unwrap_err();
     let unsupported = matches!(&error, Error::Remote(remote::Error::Unsupported { .. }));
     assert!(unsupported, "{error}");
     assert!(error.hint().unwrap().contains("lobUrl"));
     let sources = Target::sources(&fixture.repo()).unwrap();
     assert_eq!(sources, [], "what cannot be reached is no source");
+}
+
+#[test]
+fn a_git_remote_behind_ssh_or_http_has_its_store_behind_a_service() {
+    let fixture = fixture(&[
+        ("remote.far.url", "git@example.com:x.git"),
+        ("remote.web.url", "https://me:secret@example.com/x.git"),
+        ("remote.own.url", "git@example.com:x.git"),
+        ("remote.own.lobUrl", "ssh://example.com/srv/lob"),
+        ("remote.near.url", "/srv/x.git"),
+        ("lob.remote", "far"),
+    ]);
+    let repo = fixture.repo();
+    for (name, expected) in [
+        ("far", "lob/ in git@example.com:x.git"),
+        ("web", "lob/ in https://example.com/x.git"),
+        ("own", "ssh://example.com/srv/lob"),
+        ("https://example.com/y", "https://example.com/y"),
+    ] {
+        let target = Target::named(&repo, name, Access::Read).unwrap();
+        assert_eq!(target.describe(), expected);
+        let error = target.open(&repo).unwrap_err();
+        assert!(
+            matches!(&error, Error::Remote(remote::Error::NoFiles(_))),
+            "{error}"
+        );
+        assert!(error.hint().is_some());
+    }
+    let sources = Target::sources(&repo).unwrap();
+    let names: Vec<&str> = sources.iter().map(|target| target.name.as_str()).collect();
+    assert_eq!(names, ["far", "near", "web", "own"]);
 }
 
 #[test]

@@ -29,6 +29,7 @@ pub fn run(data: &[u8]) {
     check(&url);
     let said = match parse(&url) {
         Ok(Location::Dir(_)) => panic!("{url} is no directory"),
+        Ok(place) => format!("{} {place:?} {:?}", place.text(), shown(&url)),
         Err(error) => format!("{error} {:?} {:?}", error.hint(), shown(&url)),
     };
     assert!(!said.contains(SECRET), "{said}");
