@@ -2,8 +2,8 @@
 //!
 //! The method is rateless set reconciliation: Yang, Gilad and Alizadeh, "Practical Rateless Set
 //! Reconciliation", SIGCOMM 2024, <https://doi.org/10.1145/3651890.3672219>. Each side can make the
-//! cells of one endless [`sketch`] of its set; the difference of two sketches is the sketch of the
-//! difference, and about 1.4 cells for each lob in it are enough to take it apart ([`peel`]).
+//! cells of one endless sketch of its set; the difference of two sketches is the sketch of the
+//! difference, and about 1.4 cells for each lob in it are enough to take it apart (`reconcile/peel.rs`).
 //!
 //! The [`Initiator`] asks and finds out; the other side answers each [`Question`], and keeps nothing
 //! between two. Lobs stand in cells as 8 bytes that a key makes of them which is drawn for the run: so
