@@ -1,5 +1,7 @@
 //! The same over real connections: HTTP, TLS, and ssh with a real server of it.
 
+#[cfg(unix)]
+mod daily;
 mod load;
 #[cfg(unix)]
 mod ssh;

@@ -95,9 +95,12 @@ impl Sshd {
         )
     }
 
-    pub fn place(&self, path: &Path) -> SshPlace {
-        let url = format!("ssh://127.0.0.1:{}{}", self.port, path.display());
-        SshPlace::parse(&url).unwrap()
+    pub fn url(&self, path: &Path) -> String {
+        format!("ssh://127.0.0.1:{}{}", self.port, path.display())
+    }
+
+    fn place(&self, path: &Path) -> SshPlace {
+        SshPlace::parse(&self.url(path)).unwrap()
     }
 
     fn network(&self, world: &World, path: &Path) -> Arc<dyn Exchange> {

@@ -11,7 +11,7 @@ use super::{Serving, means, over_http, patience};
 use crate::served::{add, opened, read, replicate};
 use crate::support::World;
 
-fn token(world: &World, root: &Path, args: &[&str]) -> String {
+pub fn token(world: &World, root: &Path, args: &[&str]) -> String {
     let mut command = world.command("lob");
     command.args(["serve", "token", "add"]).args(args);
     world.ok(command.arg("--root").arg(root)).trim().to_owned()
