@@ -16,7 +16,7 @@ struct Bucket {
 }
 
 /// What moves at once where nothing limits it, and the least where something does.
-const PIECE: usize = 64 << 10;
+const PIECE: usize = 256 << 10;
 const PIECE_MIN: usize = 512;
 
 /// What may be taken at once after a pause.
@@ -96,8 +96,8 @@ mod tests {
 
     #[test]
     fn slow_bytes_move_in_small_pieces() {
-        assert_eq!(Pace::unlimited().piece(), 64 << 10);
-        for (rate, piece) in [(1, 512), (40_000, 10_000), (1 << 30, 64 << 10)] {
+        assert_eq!(Pace::unlimited().piece(), PIECE);
+        for (rate, piece) in [(1, 512), (40_000, 10_000), (1 << 30, PIECE)] {
             assert_eq!(Pace::bytes_per_second(rate).piece(), piece);
         }
     }

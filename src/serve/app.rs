@@ -94,6 +94,11 @@ impl App {
         request: Request<Incoming>,
     ) -> Response<Pieces> {
         let peer = self.behind(peer, request.headers());
+        // HTTP/2 holds to this limit itself; HTTP/1 reads bodies into the same buffer as heads.
+        if head_bytes(&request) > self.limits.head_bytes {
+            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            return text(status, "the head of the request is too long\n".into());
+        }
         let path = request.uri().path();
         match (request.method(), path) {
             (&Method::GET, "/healthz") => return text(StatusCode::OK, "ok\n".into()),
@@ -304,6 +309,14 @@ fn content(body: Pieces) -> Response<Pieces> {
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, CONTENT);
     response
+}
+
+/// Bytes of the target and the headers.
+fn head_bytes(request: &Request<Incoming>) -> usize {
+    let headers = request.headers().iter();
+    let headers = headers.map(|(name, value)| name.as_str().len() + value.len());
+    let target = request.uri().path_and_query();
+    headers.sum::<usize>() + target.map_or(0, |target| target.as_str().len())
 }
 
 fn text(status: StatusCode, page: String) -> Response<Pieces> {

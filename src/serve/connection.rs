@@ -22,6 +22,8 @@ use crate::remote::http::Pieces;
 /// Bytes of one body that may be on the way while nobody reads it, and of all on a connection.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 2 << 20;
+/// Bytes that are read from a connection at once, of HTTP/1.
+const BODY_BUFFER: usize = 256 << 10;
 /// Requests under way on one connection.
 const STREAMS: u32 = 64;
 /// Requests that a peer may start and take back before it is thought to be after nothing else.
@@ -136,7 +138,7 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head.max(limits.idle))
         .half_close(false)
-        .max_buf_size(limits.head_bytes.max(8 << 10));
+        .max_buf_size(limits.head_bytes.max(BODY_BUFFER));
     builder
         .http2()
         .timer(TokioTimer::new())

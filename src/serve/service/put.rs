@@ -1,5 +1,8 @@
 //! What is stored: frames as they come, and then the lobs that they make up.
 
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::{panic, thread};
+
 use lob_store::{Frame, LobInfo, Manifest};
 
 use super::Service;
@@ -10,6 +13,10 @@ use crate::wire::{Caller, FieldReader, Refusal, RefusalKind, Tag, WireError};
 
 /// Most lobs that are named by one request.
 pub const PUT_LOBS_MAX: usize = 64 << 10;
+
+/// Bytes of frames that are stored together, and how many times that may wait for it.
+const TOGETHER: usize = 1 << 20;
+const QUEUE: usize = 4;
 
 /// What came of a request that holds.
 #[derive(Default)]
@@ -50,24 +57,86 @@ impl Service {
     }
 }
 
-fn take(from: &mut FieldReader<'_>, upload: &mut dyn Upload) -> Result<Taken, Refusal> {
+/// Reads and stores at the same time.
+fn take(from: &mut FieldReader<'_>, upload: &mut (dyn Upload + Send)) -> Result<Taken, Refusal> {
+    thread::scope(|scope| {
+        let (sender, frames) = sync_channel(QUEUE);
+        let storing = scope.spawn(move || store(frames, upload));
+        let taken = read(from, sender);
+        let stored = storing.join();
+        // Reading stops where storing has failed, and that is why.
+        stored.unwrap_or_else(|panic| panic::resume_unwind(panic))?;
+        taken
+    })
+}
+
+fn store(frames: Receiver<Vec<Frame>>, upload: &mut dyn Upload) -> Result<(), Refusal> {
+    let mut frames = frames.into_iter().flatten();
+    frames.try_for_each(|frame| upload.add_frame(frame).map_err(of_error))
+}
+
+fn read(from: &mut FieldReader<'_>, to: SyncSender<Vec<Frame>>) -> Result<Taken, Refusal> {
     let mut taken = Taken::default();
-    while let Some((tag, bytes)) = from.next(&[Tag::Frame, Tag::Manifest]).map_err(of_wire)? {
-        if tag == Tag::Frame {
-            taken.bytes += bytes.len() as u64;
+    let mut batch = Batch {
+        to,
+        frames: Vec::new(),
+        bytes: 0,
+    };
+    let read = taken.fill(from, &mut batch);
+    // What came before a cut is whole, and need not come again.
+    let _ = batch.send();
+    read.map(|()| taken)
+}
+
+/// Frames that are handed over together.
+struct Batch {
+    to: SyncSender<Vec<Frame>>,
+    frames: Vec<Frame>,
+    bytes: usize,
+}
+
+impl Batch {
+    /// Whether they are still taken.
+    fn add(&mut self, frame: Frame) -> bool {
+        self.bytes += frame.stored.len();
+        self.frames.push(frame);
+        self.bytes < TOGETHER || self.send()
+    }
+
+    fn send(&mut self) -> bool {
+        self.bytes = 0;
+        self.to.send(std::mem::take(&mut self.frames)).is_ok()
+    }
+}
+
+impl Taken {
+    fn fill(&mut self, from: &mut FieldReader<'_>, batch: &mut Batch) -> Result<(), Refusal> {
+        let tags = [Tag::Frame, Tag::Manifest];
+        while let Some((tag, bytes)) = from.next(&tags).map_err(of_wire)? {
+            if tag == Tag::Manifest {
+                self.name(&bytes)?;
+                continue;
+            }
+            self.bytes += bytes.len() as u64;
             let frame = Frame::decode(bytes).map_err(|error| of_wire(WireError::from(error)))?;
-            upload.add_frame(frame).map_err(of_error)?;
-            continue;
+            if !batch.add(frame) {
+                // Why nobody takes it, the other thread says.
+                break;
+            }
         }
-        let manifest = Manifest::decode(&bytes).map_err(|error| of_wire(error.into()))?;
-        taken.items += manifest.items();
-        taken.manifests.push(manifest);
+        Ok(())
+    }
+
+    fn name(&mut self, manifest: &[u8]) -> Result<(), Refusal> {
+        let manifest = Manifest::decode(manifest).map_err(|error| of_wire(error.into()))?;
+        self.items += manifest.items();
+        self.manifests.push(manifest);
         // One manifest may be as long as it likes; it has a limit of its own.
-        let is_long = taken.manifests.len() > 1 && taken.items > 2 * MANIFEST_ITEMS;
-        if is_long || taken.manifests.len() > PUT_LOBS_MAX {
+        let is_long = self.manifests.len() > 1 && self.items > 2 * MANIFEST_ITEMS;
+        if is_long || self.manifests.len() > PUT_LOBS_MAX {
             let message = "more lobs than one request may name";
             return Err(Refusal::new(RefusalKind::TooLarge, message));
         }
+        Ok(())
     }
-    Ok(taken)
 }
