@@ -28,6 +28,9 @@ use compare::compare;
 use listed::read_manifests;
 use sending::Sending;
 
+/// Ids of lobs or of chunks, and how to see their bytes.
+type Ids<'a, I> = (&'a [I], fn(&I) -> &[u8; 32]);
+
 /// A store behind a service.
 pub struct Served {
     exchange: Arc<dyn Exchange>,
@@ -161,29 +164,16 @@ impl Served {
         answer.map_err(|error| of_exchange(self.describe(), error))
     }
 
-    fn of_lobs<T>(
+    /// Asks about ids, of lobs or chunks, as many at once as one request may name.
+    fn about<I, T>(
         &self,
         verb: Verb,
-        ids: &[LobId],
+        (ids, bytes): Ids<'_, I>,
         read: impl Fn(&mut FieldReader<'_>, usize) -> Result<Vec<T>, WireError>,
     ) -> Result<Vec<T>> {
         let mut all = Vec::with_capacity(ids.len());
         for some in ids.chunks(IDS_MAX) {
-            let body = self.request(some.iter().map(|id| *id.as_bytes()), &[])?;
-            all.extend(self.ask(verb, &body, |from| read(from, some.len()))?);
-        }
-        Ok(all)
-    }
-
-    fn of_chunks<T>(
-        &self,
-        verb: Verb,
-        ids: &[ChunkId],
-        read: impl Fn(&mut FieldReader<'_>, usize) -> Result<Vec<T>, WireError>,
-    ) -> Result<Vec<T>> {
-        let mut all = Vec::with_capacity(ids.len());
-        for some in ids.chunks(IDS_MAX) {
-            let body = self.request(some.iter().map(|id| *id.as_bytes()), &[])?;
+            let body = self.request(some.iter().map(|id| *bytes(id)), &[])?;
             all.extend(self.ask(verb, &body, |from| read(from, some.len()))?);
         }
         Ok(all)
@@ -354,23 +344,23 @@ impl Remote for Served {
     }
 
     fn sizes(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>> {
-        self.of_lobs(Verb::Sizes, ids, read_sizes)
+        self.about(Verb::Sizes, (ids, LobId::as_bytes), read_sizes)
     }
 
     fn recall(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>> {
-        self.of_lobs(Verb::Recall, ids, read_sizes)
+        self.about(Verb::Recall, (ids, LobId::as_bytes), read_sizes)
     }
 
     fn are_aside(&self, ids: &[LobId]) -> Result<Vec<bool>> {
-        self.of_lobs(Verb::Aside, ids, read_flags)
+        self.about(Verb::Aside, (ids, LobId::as_bytes), read_flags)
     }
 
     fn hold(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>> {
-        self.of_lobs(Verb::Hold, ids, read_sizes)
+        self.about(Verb::Hold, (ids, LobId::as_bytes), read_sizes)
     }
 
     fn has_chunks(&self, ids: &[ChunkId]) -> Result<Vec<bool>> {
-        self.of_chunks(Verb::Has, ids, read_flags)
+        self.about(Verb::Has, (ids, ChunkId::as_bytes), read_flags)
     }
 
     fn manifests(&self, ids: &[LobId]) -> Result<Vec<Option<Manifest>>> {
@@ -397,7 +387,7 @@ impl Remote for Served {
         match found {
             // It may be another by now. Then frames come without the bases that this speaks of.
             Some(found) => Ok(found.into_iter().map(Some).collect()),
-            None => self.of_chunks(Verb::Kin, ids, read_kins),
+            None => self.about(Verb::Kin, (ids, ChunkId::as_bytes), read_kins),
         }
     }
 
