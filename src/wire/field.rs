@@ -11,7 +11,7 @@
 use std::io::{self, Read, Write};
 
 use lob_store::limits::CHUNK_MAX;
-use lob_store::limits::{FRAME_BASES_MAX, FRAME_CHUNKS_MAX, FRAME_STORED_MAX, MANIFEST_MAX};
+use lob_store::limits::{FRAME_BASES_MAX, FRAME_CHUNKS_MAX, FRAME_STORED_MAX};
 use lob_store::reconcile;
 
 use super::{Refusal, RefusalKind};
@@ -28,6 +28,9 @@ pub const ITEMS_MAX: usize = 4096;
 const LIST_MAX: usize = ITEMS_MAX * 64;
 /// Longest record of a frame: header, chunks, bases, stored bytes.
 const RECORD_MAX: usize = 32 + FRAME_CHUNKS_MAX * 36 + FRAME_BASES_MAX * 32 + FRAME_STORED_MAX;
+/// Longest manifest: that of 16 TiB of random content takes a sixth of it. Less than a
+/// store takes, so that many at once cannot use up a server's memory.
+const MANIFEST_MAX: usize = 2 << 20;
 /// Bytes that are reserved before they came.
 const AHEAD: usize = 64 << 10;
 

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use lob_store::{Frame, Manifest, StoreId};
 
 use super::{Error, Result, of_exchange, of_wire};
-use crate::remote::{MANIFEST_ITEMS, Upload};
+use crate::remote::Upload;
 use crate::wire::{Body, Exchange, FieldReader, FieldWriter, Tag, Verb};
 
 /// Parts that wait to be sent, of up to some mebibyte each.
@@ -17,6 +17,8 @@ const QUEUE: usize = 4;
 const PART: usize = 256 << 10;
 /// Lobs in one request, at most.
 const LOBS_MAX: usize = 16 << 10;
+/// Chunks, segments and groups in their manifests, at most: half of what a service takes.
+const ITEMS_MAX: usize = 64 << 10;
 
 /// An upload. What was sent since the last [`Upload::publish`] is one request.
 pub(super) struct Sending {
@@ -114,7 +116,7 @@ impl Upload for Sending {
 
     fn add_manifest(&mut self, manifest: &Manifest) -> Result<()> {
         let items = self.items + manifest.items();
-        if self.lobs >= LOBS_MAX || self.lobs > 0 && items > MANIFEST_ITEMS {
+        if self.lobs >= LOBS_MAX || self.lobs > 0 && items > ITEMS_MAX {
             self.publish()?;
         }
         self.lobs += 1;

@@ -7,12 +7,14 @@ use lob_store::{Frame, LobInfo, Manifest};
 
 use super::Service;
 use super::refuse::{of_error, of_wire};
-use crate::remote::{MANIFEST_ITEMS, Origin, Upload};
+use crate::remote::{Origin, Upload};
 use crate::wire::message::read_store;
 use crate::wire::{Caller, FieldReader, Refusal, RefusalKind, Tag, WireError};
 
 /// Most lobs that are named by one request.
 pub const PUT_LOBS_MAX: usize = 64 << 10;
+/// Most chunks, segments and groups in their manifests, 6 MiB of them, unless it is one lob.
+pub const PUT_ITEMS_MAX: usize = 128 << 10;
 
 /// Bytes of frames that are stored together, and how many times that may wait for it.
 const TOGETHER: usize = 1 << 20;
@@ -132,7 +134,7 @@ impl Taken {
         self.items += manifest.items();
         self.manifests.push(manifest);
         // One manifest may be as long as it likes; it has a limit of its own.
-        let is_long = self.manifests.len() > 1 && self.items > 2 * MANIFEST_ITEMS;
+        let is_long = self.manifests.len() > 1 && self.items > PUT_ITEMS_MAX;
         if is_long || self.manifests.len() > PUT_LOBS_MAX {
             let message = "more lobs than one request may name";
             return Err(Refusal::new(RefusalKind::TooLarge, message));
