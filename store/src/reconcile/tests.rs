@@ -269,6 +269,7 @@ proptest! {
         prop_assert_eq!(&found.there, &only(&theirs, &mine));
         let none = found.here.is_empty() && found.there.is_empty();
         prop_assert_eq!(found.how == How::Same, none);
-        prop_assert!(bytes(&found) <= list_len(theirs.len()) + 8000);
+        // Sketches may turn out in vain, and then the list comes too; but never more of them than it is long.
+        prop_assert!(bytes(&found) <= 2 * list_len(theirs.len()) + 8000);
     }
 }
