@@ -20,6 +20,7 @@ pub mod service;
 mod tls;
 mod tokens;
 
+pub use crate::wire::Caller;
 pub use access::Gate;
 pub use app::{App, Places};
 pub use config::{Config, LimitsConfig};
@@ -28,6 +29,7 @@ pub use log::{Log, appended};
 pub use name::RepoName;
 pub use places::{Beneath, Only};
 pub use server::{Server, Stopper};
+pub use service::Witness;
 pub use tls::acceptor;
 pub use tokens::{Grant, NewToken, Secret, Token, TokenFile, Tokens, make_private};
 

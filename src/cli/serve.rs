@@ -8,16 +8,18 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use lob_store::{LobInfo, StoreId};
 use serde::Serialize;
 
 use super::Outcome;
 use crate::git::remotes::store_inside;
 use crate::remote::http::ssh::words;
 use crate::serve::{
-    App, Beneath, Config, Gate, Grant, Log, Only, Places, RepoName, Server, TokenFile, acceptor,
-    appended, make_private,
+    App, Beneath, Caller, Config, Gate, Grant, Log, Only, Places, RepoName, Server, TokenFile,
+    Witness, acceptor, appended, make_private,
 };
 use crate::sync::Home;
+use crate::sync::users::{User, Users};
 use crate::ui::{Exit, Explain, Failure, Ui};
 
 /// Where a served directory keeps what is the server's own.
@@ -169,7 +171,7 @@ fn listen(config: &Config, listener: TcpListener, ui: &Ui) -> Outcome {
     let tokens = config.tokens.clone().unwrap_or_else(|| token::file(&root));
     let gate = Gate::by_token(TokenFile::at(&tokens), config.anonymous, most(config));
     let log = Arc::new(log(config, Some(&root))?);
-    let places = Box::new(Beneath::new(&root, log.clone()));
+    let places = Box::new(Beneath::new(&root, Arc::new(Signing(log.clone()))));
     let app = App::new(places, gate, limits(config)?, log).behind_proxy(config.behind_proxy);
     let server = Server::new(app)?;
     server.stop_on_signals()?;
@@ -191,6 +193,24 @@ fn listen(config: &Config, listener: TcpListener, ui: &Ui) -> Outcome {
     Ok(Exit::Done)
 }
 
+/// Signs stores for those who push to them.
+struct Signing(Arc<Log>);
+
+impl Witness for Signing {
+    fn relied_on(&self, dir: &Path) -> io::Result<()> {
+        // By whose refs a store inside a git repository is cleaned up is known.
+        let is_git = |dir: &Path| dir.join("HEAD").is_file() && dir.join("objects").is_dir();
+        match dir.parent().is_some_and(is_git) {
+            true => Ok(()),
+            false => Users::of(dir).add(&User::served()),
+        }
+    }
+
+    fn stored(&self, caller: &Caller, store: StoreId, lobs: &[LobInfo], bytes: u64) {
+        self.0.stored(caller, store, lobs, bytes);
+    }
+}
+
 fn stdio(args: &Args, config: &Config) -> Outcome {
     let log = match (&config.audit_log, &config.root) {
         (None, None) => Log::none(),
@@ -198,7 +218,10 @@ fn stdio(args: &Args, config: &Config) -> Outcome {
     };
     let log = Arc::new(log);
     let places: Box<dyn Places> = match (&config.root, &args.path) {
-        (None, Some(path)) => Box::new(Only::new(store_at(&expanded(path)?), log.clone())),
+        (None, Some(path)) => {
+            let witness = Arc::new(Signing(log.clone()));
+            Box::new(Only::new(store_at(&expanded(path)?), witness))
+        }
         (None, None) => {
             return Err(Failure::usage("nothing says what to serve")
                 .hint("a PATH, or --root DIR where ssh says what was asked for"));
@@ -206,7 +229,7 @@ fn stdio(args: &Args, config: &Config) -> Outcome {
         (Some(_), path) => {
             let name = asked(path.as_deref())?;
             let root = root(config)?;
-            Box::new(Beneath::new(&root, log.clone()).only(name))
+            Box::new(Beneath::new(&root, Arc::new(Signing(log.clone()))).only(name))
         }
     };
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));

@@ -9,8 +9,8 @@ mod put;
 mod refuse;
 
 use std::fmt;
-use std::io::{BufWriter, Read, Write};
-use std::path::PathBuf;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lob_store::{LobInfo, StoreId};
@@ -31,6 +31,11 @@ type Open = dyn Fn(bool) -> remote::Result<Arc<dyn Remote>> + Send + Sync;
 
 /// Is told what was stored.
 pub trait Witness: Send + Sync {
+    /// Somebody is going to rely on the store in `dir`. It must be known there before anything counts.
+    fn relied_on(&self, _dir: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
     /// `caller` has named these lobs in a store, for which this many bytes of frames came.
     fn stored(&self, caller: &Caller, store: StoreId, lobs: &[LobInfo], bytes: u64);
 }
@@ -42,6 +47,7 @@ impl Witness for () {
 
 /// The service of one store.
 pub struct Service {
+    dir: Option<PathBuf>,
     open: Box<Open>,
     store: Mutex<Option<Arc<dyn Remote>>>,
     witness: Arc<dyn Witness>,
@@ -57,22 +63,25 @@ impl Service {
     /// Serves the store in a directory, which is opened when it is asked for first, and made by who may
     /// write and asks for that.
     pub fn of_dir(dir: PathBuf) -> Service {
-        Service::new(Box::new(move |create| {
+        let place = dir.clone();
+        let open = Box::new(move |create| -> remote::Result<Arc<dyn Remote>> {
             let access = match create {
                 true => Access::Write,
                 false => Access::Read,
             };
             Ok(Arc::new(open_dir(&dir, access, None)?))
-        }))
+        });
+        Service::new(Some(place), open)
     }
 
     /// Serves a store that is open.
     pub fn over(store: Arc<dyn Remote>) -> Service {
-        Service::new(Box::new(move |_| Ok(store.clone())))
+        Service::new(None, Box::new(move |_| Ok(store.clone())))
     }
 
-    fn new(open: Box<Open>) -> Service {
+    fn new(dir: Option<PathBuf>, open: Box<Open>) -> Service {
         Service {
+            dir,
             open,
             store: Mutex::new(None),
             witness: Arc::new(()),
@@ -103,6 +112,18 @@ impl Service {
         }
         store.refresh().map_err(of_error)?;
         Ok(store)
+    }
+
+    /// Lets it be known that somebody relies on the store from now on.
+    fn rely(&self) -> Result<(), Refusal> {
+        let Some(dir) = &self.dir else {
+            return Ok(());
+        };
+        let failed = |error| {
+            let message = format!("cannot write down who uses the store: {error}");
+            Refusal::new(RefusalKind::Internal, message)
+        };
+        self.witness.relied_on(dir).map_err(failed)
     }
 
     fn hello(
@@ -153,10 +174,16 @@ impl Serve for Service {
             Verb::Put => self.put(caller, &mut FieldReader::new(body)),
             Verb::Differ => Differing::read(body).map_err(of_wire).and_then(|asked| {
                 let store = self.meant(asked.store)?;
+                if verb == Verb::Hold {
+                    self.rely()?;
+                }
                 answer::differ(store.as_ref(), &asked.question, &mut to)
             }),
             verb => Asked::read(body).map_err(of_wire).and_then(|asked| {
                 let store = self.meant(asked.store)?;
+                if verb == Verb::Hold {
+                    self.rely()?;
+                }
                 answer::answer(store.as_ref(), verb, asked, &mut to)
             }),
         };

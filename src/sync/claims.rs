@@ -86,6 +86,15 @@ impl Claims {
 
     /// What one who has signed the store needs.
     pub(super) fn add_user(&mut self, here: &Repo, user: &User) -> Result<()> {
+        if user.by == Use::Served {
+            let way = format!(
+                "if all that they need is claimed by others too: --forget {:?}",
+                user.place
+            );
+            let why = "others push to it through lob serve, and cannot be asked".into();
+            self.refuse(&user.place, why, way);
+            return Ok(());
+        }
         if user.host.is_empty() {
             return self.add_url(here, user.place.as_bytes(), None);
         }
@@ -95,7 +104,7 @@ impl Claims {
                 match user.by {
                     // What others pushed to it, they find there.
                     Use::Remote => self.whole(&repo),
-                    Use::Clone | Use::Share => Ok(()),
+                    Use::Clone | Use::Share | Use::Served => Ok(()),
                 }
             }
             Err((why, _)) => {

@@ -72,7 +72,9 @@ impl Sharers {
             for known in list {
                 match known.user.by {
                     Use::Share => all.clone_at(known)?,
-                    Use::Clone | Use::Remote => all.claims.add_user(repo, &known.user)?,
+                    Use::Clone | Use::Remote | Use::Served => {
+                        all.claims.add_user(repo, &known.user)?
+                    }
                 }
             }
         }

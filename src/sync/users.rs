@@ -25,6 +25,8 @@ pub enum Use {
     Remote,
     /// By a repository that has it for its own store, as others have: what a prune there keeps counts.
     Share,
+    /// By those who push through a service, who cannot be asked.
+    Served,
 }
 
 impl Use {
@@ -33,6 +35,7 @@ impl Use {
             Use::Clone => "clone",
             Use::Remote => "remote",
             Use::Share => "share",
+            Use::Served => "served",
         }
     }
 }
@@ -75,6 +78,15 @@ impl User {
         })
     }
 
+    /// All who push through a service of this machine.
+    pub fn served() -> User {
+        User {
+            by: Use::Served,
+            host: host(),
+            place: "lob serve".into(),
+        }
+    }
+
     /// A git remote by the URL that git uses.
     pub fn remote(repo: &Repo, url: &[u8]) -> User {
         let path = remotes::local_path(url).map(|path| repo.git().dir().join(path_buf(&path)));
@@ -111,6 +123,7 @@ impl User {
                     || repo.work_tree().is_some_and(|top| real(top) == place)
             }
             Use::Clone | Use::Share => real(repo.common_dir()) == place,
+            Use::Served => false,
         };
         match is_it {
             true => Ok(repo),
@@ -233,7 +246,7 @@ fn parse(text: &str) -> Option<Known> {
     let mut lines = text.lines();
     (lines.next()? == HEADING).then_some(())?;
     let (by, host, place): (String, String, String) = serde_json::from_str(lines.next()?).ok()?;
-    let by = [Use::Clone, Use::Remote, Use::Share]
+    let by = [Use::Clone, Use::Remote, Use::Share, Use::Served]
         .into_iter()
         .find(|known| known.name() == by)?;
     let away = match lines.next() {

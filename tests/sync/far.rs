@@ -168,6 +168,16 @@ fn a_store_of_a_server_is_pushed_to_and_fetched_from() {
         let said = clone.try_lob(&["sync", "--mode", "complete"]).ok_stderr();
         assert!(said.contains("nothing to"), "{said}");
     }
+    // Who pushed through a service cannot be asked, whoever else has signed.
+    let plain = world.path().join("plain");
+    work.git(&["config", "remote.origin.lobUrl", plain.to_str().unwrap()]);
+    keep(&work, "near.bin", &noise(77, 900_000));
+    work.commit("near");
+    work.git(&["push", "-q", "origin", "main"]);
+    let said = work.try_lob(&["gc", "--remote", "origin"]).fails(1);
+    assert!(said.contains("through lob serve"), "{said}");
+    work.lob(&["gc", "--remote", "origin", "--forget", "lob serve"]);
+    work.git(&["config", "remote.origin.lobUrl", &server.url("plain")]);
     // The store of another place under the same name is noticed.
     let (met, other) = (server.url("plain"), world.path().join("other store"));
     fs::rename(world.path().join("plain"), &other).unwrap();

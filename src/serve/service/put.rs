@@ -35,6 +35,7 @@ impl Service {
     /// no lob is named, but its chunks stay, so that they need not be sent again.
     pub(super) fn put(&self, caller: &Caller, from: &mut FieldReader<'_>) -> Result<(), Refusal> {
         let store = self.meant(read_store(from).map_err(of_wire)?)?;
+        self.rely()?;
         let mut upload = store.receive(Origin::Foreign).map_err(of_error)?;
         let taken = match take(from, upload.as_mut()) {
             Ok(taken) => taken,
