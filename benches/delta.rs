@@ -46,10 +46,10 @@ fn pair(name: &str, old: &[u8], new: &[u8]) {
         let cost = |frame: &Frame| frame.stored.len() + 64 * frame.bases.len();
         let bytes: usize = made.iter().map(cost).sum();
         let coded: Vec<_> = made.iter().map(|frame| contents(&store, frame)).collect();
-        let raw: usize = coded.iter().map(|(raw, _)| raw.len()).sum();
+        let raw: usize = made.iter().map(Frame::raw_len).sum();
         let alone = best(|| {
-            for ((raw, prefix), frame) in coded.iter().zip(&made) {
-                let again = compress_with_prefix(raw, prefix, level);
+            for ((bytes, prefix), frame) in coded.iter().zip(&made) {
+                let again = compress_with_prefix(bytes, *prefix, level);
                 assert_eq!(again.as_ref(), Some(&frame.stored));
             }
         });
@@ -77,15 +77,16 @@ fn speed(bytes: u64, nanos: u64) -> f64 {
     bytes as f64 * 1000.0 / nanos.max(1) as f64
 }
 
-/// The bytes of a frame's chunks, and those of its bases.
-fn contents(store: &Store, frame: &Frame) -> (Vec<u8>, Vec<u8>) {
-    let join = |ids: &[ChunkId]| {
-        ids.iter()
-            .flat_map(|id| store.chunk(id).expect("is there"))
+/// The bytes of a frame's bases and chunks, and how many of them are the bases'.
+fn contents(store: &Store, frame: &Frame) -> (Vec<u8>, usize) {
+    let join = |ids: &mut dyn Iterator<Item = ChunkId>| -> Vec<u8> {
+        ids.flat_map(|id| store.chunk(&id).expect("is there"))
             .collect()
     };
-    let chunks: Vec<_> = frame.chunks.iter().map(|(id, _)| *id).collect();
-    (join(&chunks), join(&frame.bases))
+    let mut bytes = join(&mut frame.bases.iter().copied());
+    let prefix = bytes.len();
+    bytes.extend(join(&mut frame.chunks.iter().map(|(id, _)| *id)));
+    (bytes, prefix)
 }
 
 /// The frames of what the new version has and the old one has not.

@@ -385,11 +385,13 @@ impl Missed {
     ) -> Option<Frame> {
         let mut best: Option<(Vec<u8>, &Vec<ChunkId>)> = None;
         for named in choices {
-            let prefix: Option<Vec<&[u8]>> = named.iter().map(&base).collect();
+            let bases: Option<Vec<&[u8]>> = named.iter().map(&base).collect();
             // A base that is not here any more serves nobody.
-            let Some(prefix) = prefix else { continue };
-            let Some(packed) = frame::compress_with_prefix(&self.bytes, &prefix.concat(), level)
-            else {
+            let Some(mut bytes) = bases else { continue };
+            bytes.push(&self.bytes);
+            let bytes = bytes.concat();
+            let prefix = bytes.len() - self.bytes.len();
+            let Some(packed) = frame::compress_with_prefix(&bytes, prefix, level) else {
                 continue;
             };
             let limit = best.as_ref().map_or(usize::MAX, |(best, _)| {

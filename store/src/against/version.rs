@@ -81,8 +81,10 @@ impl<'s> Version<'s> {
             return Ok(features);
         }
         let sparse = sparseness(self.manifest.size);
-        let (mut all, mut content) = (Vec::new(), Vec::new());
+        let mut all = Vec::new();
         let is_kept = self.manifest.size <= KEPT_MAX;
+        let kept = if is_kept { self.manifest.size } else { 0 };
+        let mut content = Vec::with_capacity(kept as usize);
         let mut at = 0;
         self.store.each_window(&self.manifest, &mut |chunks| {
             let window = self.store.decode_window(&chunks)?;

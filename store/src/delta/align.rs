@@ -19,6 +19,10 @@ const REPEATED: usize = 4;
 const NEAR: i64 = 4096;
 /// A vote alone may be chance.
 const VOTES_MIN: usize = 2;
+/// Of each so many bytes of a chunk that asks, the features of the first half are votes enough.
+const ASKED: usize = 4 << 10;
+/// The bits of a key by which its place in the list is found.
+const FAN_BITS: u32 = 14;
 
 const CHOOSE: u64 = 0x9e37_79b9_7f4a_7c15;
 const MIX: u64 = 0xd6e8_feb8_6659_fd93;
@@ -29,6 +33,8 @@ pub(crate) struct Features {
     sparse: u32,
     /// By key, then place.
     places: Vec<(u64, u64)>,
+    /// Where in the list those begin whose key begins with these bits; one more for the end.
+    fan: Vec<u32>,
 }
 
 /// How sparse features are in a base of `len` bytes.
@@ -69,21 +75,36 @@ impl Features {
                 kept.extend_from_slice(same);
             }
         }
+        let fan = (0..=1 << FAN_BITS).map(|bits: u64| {
+            kept.partition_point(|&(key, _)| key >> (u64::BITS - FAN_BITS) < bits) as u32
+        });
         Features {
             sparse,
+            fan: fan.collect(),
             places: kept,
         }
+    }
+
+    /// Where this feature stands in the base.
+    fn places(&self, key: u64) -> impl Iterator<Item = u64> {
+        let bits = (key >> (u64::BITS - FAN_BITS)) as usize;
+        let some = &self.places[self.fan[bits] as usize..self.fan[bits + 1] as usize];
+        let first = some.partition_point(|&(other, _)| other < key);
+        let same = some[first..].iter().take_while(move |(k, _)| *k == key);
+        same.map(|&(_, place)| place)
     }
 
     /// How far `bytes`, which stand at `offset`, are from where they were in the base: what must be
     /// added to a place in the new file. `None` without a majority worth the name.
     pub(super) fn distance(&self, bytes: &[u8], offset: u64) -> Option<i64> {
         let mut votes = Vec::new();
-        for (key, at) in features(bytes, self.sparse) {
-            let first = self.places.partition_point(|&(other, _)| other < key);
-            let same = self.places[first..].iter().take_while(|(k, _)| *k == key);
-            let here = (offset + at) as i64;
-            votes.extend(same.map(|&(_, place)| place as i64 - here));
+        for start in (0..bytes.len()).step_by(ASKED) {
+            let asked = &bytes[start..bytes.len().min(start + ASKED / 2 + FEATURE - 1)];
+            let here = offset + start as u64;
+            for (key, at) in features(asked, self.sparse) {
+                let places = self.places(key);
+                votes.extend(places.map(|place| place as i64 - (here + at) as i64));
+            }
         }
         votes.sort_unstable();
         let mut best = 0..0;

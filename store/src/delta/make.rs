@@ -155,13 +155,14 @@ impl Maker<'_> {
         let prefixed = match near {
             range if range.is_empty() => None,
             range => {
-                let prefix = self
-                    .base
-                    .read(range.start, (range.end - range.start) as usize)?;
-                frame::compress_with_prefix(raw, &prefix, ZSTD_LEVEL).map(|packed| {
+                let len = (range.end - range.start) as usize;
+                let mut bytes = self.base.read(range.start, len)?;
+                let prefix = bytes.len();
+                bytes.extend_from_slice(raw);
+                frame::compress_with_prefix(&bytes, prefix, ZSTD_LEVEL).map(|packed| {
                     let place = [
                         &range.start.to_le_bytes()[..],
-                        &(prefix.len() as u32).to_le_bytes(),
+                        &(prefix as u32).to_le_bytes(),
                     ];
                     (packed, place.concat())
                 })
