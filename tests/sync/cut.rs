@@ -3,11 +3,15 @@
 use super::modes::wait_for;
 use super::*;
 
+/// Bytes of the files beneath a directory in which a process is at work: what it moves away while they
+/// are counted is not counted.
 fn size(dir: &Path) -> u64 {
-    match dir.exists() {
-        true => census(dir).values().map(|(len, _)| len).sum(),
-        false => 0,
-    }
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let sizes = entries.filter_map(|entry| match entry.metadata().ok()? {
+        meta if meta.is_dir() => Some(size(&entry.path())),
+        meta => Some(meta.len()),
+    });
+    sizes.sum()
 }
 
 /// Starts lob, kills it once so many bytes are beneath `dir`, and waits for its end.
