@@ -142,7 +142,7 @@ impl Reach<'_> {
         for base in &bases {
             prefix.extend(self.any_bytes(base, depth + 1, known)?);
         }
-        decode(frame.codec, &stored, frame.raw as usize, &prefix)
+        decode(frame.codec, &stored, frame.raw as usize, &mut prefix)
     }
 }
 

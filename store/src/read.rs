@@ -294,13 +294,13 @@ impl Store {
         let (codec, raw_len) = (place.entry.codec, place.entry.raw as usize);
         let raw = match codec {
             Codec::Raw if stored.len() == raw_len => Ok(stored),
-            Codec::Raw | Codec::Zstd => decode(codec, &stored, raw_len, &[]),
+            Codec::Raw | Codec::Zstd => decode(codec, &stored, raw_len, &mut Vec::new()),
             Codec::ZstdPrefix => {
                 // One for all frames of a thread: the system takes long to give memory anew.
                 let mut prefix = PREFIX.take();
                 prefix.clear();
                 self.prefix(&place.table.bases(&place.entry), bases, &mut prefix)?;
-                let raw = decode(codec, &stored, raw_len, &prefix);
+                let raw = decode(codec, &stored, raw_len, &mut prefix);
                 PREFIX.set(prefix);
                 raw
             }

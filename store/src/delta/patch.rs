@@ -120,7 +120,7 @@ impl<R: BufRead> Patch<R> {
                 ZSTD => {
                     let (raw, stored) = (self.len(CHUNK_MAX)?, self.len(CHUNK_MAX)?);
                     let stored = read(&mut self.delta, stored)?;
-                    made.put(&decode(Codec::Zstd, &stored, raw, &[])?)?;
+                    made.put(&decode(Codec::Zstd, &stored, raw, &mut Vec::new())?)?;
                 }
                 PATCHWORK => {
                     let [count, raw] = [self.len(FRAME_RAW_MAX)?, self.len(FRAME_RAW_MAX)?];
@@ -131,12 +131,12 @@ impl<R: BufRead> Patch<R> {
                 PREFIXED => {
                     let (raw, stored) = (self.len(CHUNK_MAX)?, self.len(CHUNK_MAX)?);
                     let (at, len) = (self.u64()?, self.len(PREFIX_MAX)?);
-                    let prefix = base.read(at, len)?;
+                    let mut prefix = base.read(at, len)?;
                     if prefix.len() != len {
                         return Err(bad("it needs what the base does not have"));
                     }
                     let stored = read(&mut self.delta, stored)?;
-                    made.put(&decode(Codec::ZstdPrefix, &stored, raw, &prefix)?)?;
+                    made.put(&decode(Codec::ZstdPrefix, &stored, raw, &mut prefix)?)?;
                 }
                 other => return Err(bad(&format!("unknown instruction {other}"))),
             }

@@ -63,7 +63,7 @@ impl Patchwork {
     pub(super) fn decode(count: usize, raw_len: usize, stored: Vec<u8>) -> Result<Patchwork> {
         let mut raw = match stored.len() == raw_len {
             true => stored,
-            false => decode(Codec::Zstd, &stored, raw_len, &[])?,
+            false => decode(Codec::Zstd, &stored, raw_len, &mut Vec::new())?,
         };
         let bad = |why: &str| Error::damaged(WHAT, why);
         let Some(listed) = count.checked_mul(PIECE).filter(|&len| len <= raw.len()) else {

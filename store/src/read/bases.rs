@@ -186,7 +186,7 @@ impl Store {
         frame.check()?;
         let mut prefix = Vec::new();
         self.prefix(&frame.bases, bases, &mut prefix)?;
-        decode(frame.codec, &frame.stored, frame.raw_len(), &prefix)
+        decode(frame.codec, &frame.stored, frame.raw_len(), &mut prefix)
     }
 
     /// A verified delta frame as it is to be stored here: at the depth that its bases have in this

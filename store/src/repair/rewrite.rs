@@ -196,8 +196,8 @@ impl Rescue<'_> {
         }
         let bases = frame.bases.iter().map(|base| self.store.chunk(base));
         let raw = bases.collect::<Result<Vec<_>>>().and_then(|bases| {
-            let prefix = bases.concat();
-            decode(frame.codec, &frame.stored, frame.raw_len(), &prefix)
+            let mut prefix = bases.concat();
+            decode(frame.codec, &frame.stored, frame.raw_len(), &mut prefix)
         });
         let Some(raw) = had(raw)? else {
             return Ok(());
