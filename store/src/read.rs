@@ -3,11 +3,11 @@
 mod bases;
 mod recent;
 mod stored;
+mod whole;
 mod window;
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
-use std::io::Write;
 use std::ops::Range;
 use std::sync::mpsc;
 
@@ -19,14 +19,12 @@ use crate::id::{ChunkId, LobId, PackId};
 use crate::limits::{CHUNK_MAX, READ_WINDOW, WINDOW_ITEMS_MAX};
 use crate::manifest::{Manifest, Parts, Segment};
 use crate::pack::{self, ChunkEntry, FrameEntry};
-use crate::progress::Progress;
 use crate::store::Store;
 use crate::view::{Place, is_absent};
 
 pub(crate) use bases::{Bases, batches};
 pub(crate) use recent::Recent;
 pub use stored::Stored;
-use window::Window;
 
 thread_local! {
     static PREFIX: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
@@ -67,88 +65,6 @@ struct Group {
 }
 
 impl Store {
-    /// Writes the whole content of a lob to `out`, decoding and verifying on all cores ahead of it.
-    /// Every chunk is verified before it is written; the hash of the whole is checked at the end, so
-    /// the output counts only when this returns `Ok`, which is its length. A lob of up to 8 MiB is
-    /// verified whole before its first byte is written.
-    pub fn write_to(
-        &self,
-        id: &LobId,
-        out: &mut dyn Write,
-        progress: &dyn Progress,
-    ) -> Result<u64> {
-        let manifest = self.manifest(id)?.ok_or(Error::NoLob(*id))?;
-        let written = self.write_manifest(&manifest, out, progress)?;
-        progress.lob();
-        Ok(written)
-    }
-
-    /// Writes what a manifest lists, and checks that it is the lob that it names.
-    pub(crate) fn write_manifest(
-        &self,
-        manifest: &Manifest,
-        out: &mut dyn Write,
-        progress: &dyn Progress,
-    ) -> Result<u64> {
-        let mut hasher = blake3::Hasher::new();
-        if manifest.size <= READ_WINDOW as u64 {
-            let mut whole = Vec::with_capacity(manifest.size as usize);
-            self.each_window(manifest, &mut |chunks| {
-                let window = self.decode_window(&chunks)?;
-                window
-                    .chunks()
-                    .for_each(|bytes| whole.extend_from_slice(bytes));
-                Ok(())
-            })?;
-            let _ = hasher.update(&whole);
-            check_whole(manifest, &hasher, whole.len() as u64)?;
-            out.write_all(&whole).map_err(Error::Sink)?;
-            progress.bytes(whole.len() as u64);
-            return Ok(manifest.size);
-        }
-        let mut written = 0;
-        self.decode_ahead(manifest, &mut |window| {
-            for bytes in window.chunks() {
-                let _ = hasher.update(bytes);
-                out.write_all(bytes).map_err(Error::Sink)?;
-                written += bytes.len() as u64;
-                progress.bytes(bytes.len() as u64);
-            }
-            if progress.cancelled() {
-                Err(Error::Interrupted)
-            } else {
-                Ok(())
-            }
-        })?;
-        check_whole(manifest, &hasher, written)?;
-        Ok(written)
-    }
-
-    /// Calls `each` for the decoded bytes of a lob in order, while a thread decodes the next window.
-    fn decode_ahead(
-        &self,
-        manifest: &Manifest,
-        each: &mut dyn FnMut(&Window) -> Result<()>,
-    ) -> Result<()> {
-        std::thread::scope(|scope| {
-            let (sender, receiver) = mpsc::sync_channel::<Window>(1);
-            let ahead = scope.spawn(move || {
-                self.each_window(manifest, &mut |chunks| {
-                    // A closed channel means that the writing side has failed and says why.
-                    sender
-                        .send(self.decode_window(&chunks)?)
-                        .map_err(|_| Error::Interrupted)
-                })
-            });
-            for window in receiver {
-                each(&window)?;
-            }
-            ahead
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
-    }
-
     /// Bytes `offset .. offset + len` of a lob, cut at its end. Chunks are verified, the whole is not.
     pub fn read_range(&self, id: &LobId, offset: u64, len: usize) -> Result<Vec<u8>> {
         let manifest = self.manifest(id)?.ok_or(Error::NoLob(*id))?;
@@ -483,16 +399,4 @@ fn windows(groups: &[Group]) -> impl Iterator<Item = &[Group]> {
         rest = tail;
         (!window.is_empty()).then_some(window)
     })
-}
-
-fn check_whole(manifest: &Manifest, hasher: &blake3::Hasher, len: u64) -> Result<()> {
-    let found: LobId = hasher.finalize().into();
-    if found == manifest.id && len == manifest.size {
-        Ok(())
-    } else {
-        Err(Error::WrongContent {
-            expected: manifest.id,
-            found,
-        })
-    }
 }

@@ -333,9 +333,7 @@ impl<'s> Writer<'s> {
                 writer.seal_and_publish()?;
                 writer.unverified_items = 0;
                 for manifest in std::mem::take(&mut writer.unverified) {
-                    writer
-                        .store
-                        .write_manifest(&manifest, &mut std::io::sink(), &())?;
+                    writer.store.check_lob(&manifest)?;
                     writer.append_manifest(&manifest)?;
                 }
             }

@@ -15,11 +15,21 @@ use crate::view::is_absent;
 use super::window::{Decoded, InFrame};
 use super::{Group, Kin};
 
+/// Which chunks are not verified when they are decoded, because what is made of them is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// None.
+    Nothing,
+    /// Those that frames stand on.
+    Bases,
+    /// These too: the whole is hashed.
+    All,
+}
+
 /// Base chunks at hand, and how far their frames are from what was asked for: so a cycle ends.
 pub(crate) struct Bases {
     depth: u8,
-    /// Whether they are not verified, because what is made of them is.
-    trusted: bool,
+    trust: Trust,
     frames: Vec<Option<Decoded>>,
     places: HashMap<ChunkId, InFrame>,
     /// Those that cannot be had, with what is damaged and why; `None` where they are not here.
@@ -28,10 +38,10 @@ pub(crate) struct Bases {
 
 impl Bases {
     /// None at hand, for frames that are opened for the sake of others, `depth` of them in a row.
-    pub(super) fn none(depth: u8, trusted: bool) -> Bases {
+    pub(super) fn none(depth: u8, trust: Trust) -> Bases {
         Bases {
             depth,
-            trusted,
+            trust,
             frames: Vec::new(),
             places: HashMap::new(),
             failed: HashMap::new(),
@@ -43,9 +53,13 @@ impl Bases {
         self.depth
     }
 
-    /// Whether what is made of them is a base itself that nobody verifies.
+    /// Whether what is made of them is not verified either.
     pub(super) fn make_trusted(&self) -> bool {
-        self.trusted && self.depth > 0
+        match self.trust {
+            Trust::Nothing => false,
+            Trust::Bases => self.depth > 0,
+            Trust::All => true,
+        }
     }
 
     pub(crate) fn get(&self, id: &ChunkId) -> Option<&[u8]> {
@@ -57,23 +71,22 @@ impl Bases {
 impl Store {
     /// Decodes frames, and verifies the chunks of them that were asked for, on all cores. What they are
     /// based on is decoded before, each frame once: otherwise the work would grow with every base of
-    /// every base. Bases are verified too, unless they are `trusted`, because what is made of them tells
-    /// whether they are right.
+    /// every base. What is in `trust` is not verified.
     pub(super) fn decode_groups(
         &self,
         groups: &[Group],
         depth: u8,
-        trusted: bool,
+        trust: Trust,
     ) -> Result<Vec<Result<Decoded>>> {
         // Most lobs are small: one plain frame is not worth waking another core.
         if let [group] = groups
             && group.bases().is_empty()
         {
-            return Ok(vec![self.decode_group(group, &Bases::none(depth, trusted))]);
+            return Ok(vec![self.decode_group(group, &Bases::none(depth, trust))]);
         }
         let mut decoded = Vec::with_capacity(groups.len());
         for some in batches(groups, Group::bases) {
-            let bases = self.bases_for(some.iter().flat_map(Group::bases), depth, trusted)?;
+            let bases = self.bases_for(some.iter().flat_map(Group::bases), depth, trust)?;
             let decode = |group: &Group| self.decode_group(group, &bases);
             decoded.extend(some.par_iter().map(decode).collect::<Vec<_>>());
         }
@@ -83,16 +96,16 @@ impl Store {
     /// These base chunks, for frames that are opened for the sake of others, `depth` of them in a row.
     /// One that cannot be had is noted: it matters to a few frames only, which will say so.
     pub(crate) fn bases(&self, named: impl Iterator<Item = ChunkId>, depth: u8) -> Result<Bases> {
-        self.bases_for(named, depth, false)
+        self.bases_for(named, depth, Trust::Nothing)
     }
 
     fn bases_for(
         &self,
         named: impl Iterator<Item = ChunkId>,
         depth: u8,
-        trusted: bool,
+        trust: Trust,
     ) -> Result<Bases> {
-        let mut bases = Bases::none(depth, trusted);
+        let mut bases = Bases::none(depth, trust);
         let mut seen = HashSet::new();
         let mut list = Vec::new();
         for id in named {
@@ -111,7 +124,7 @@ impl Store {
             Err(error) if is_absent(&error) => return Ok(bases),
             groups => groups?,
         };
-        let decoded = self.decode_groups(&groups, depth + 1, trusted)?;
+        let decoded = self.decode_groups(&groups, depth + 1, trust)?;
         for (group, frame) in groups.iter().zip(decoded) {
             match frame {
                 Err(error) if is_absent(&error) => {

@@ -9,6 +9,7 @@ use crate::id::{ChunkId, PackId};
 use crate::store::Store;
 use crate::view::is_absent;
 
+use super::bases::Trust;
 use super::{Bases, Group, group_of, range_of};
 
 /// Verified chunks of one frame.
@@ -65,17 +66,23 @@ impl Window {
 impl Store {
     /// Decodes and verifies the chunks of a stretch of a lob in parallel.
     pub(crate) fn decode_window(&self, chunks: &[(ChunkId, u32)]) -> Result<Window> {
+        match self.decode_window_with(chunks, Trust::Bases) {
+            // What comes out right was made of what is right. Otherwise each base is looked at, and
+            // taken from elsewhere if need be.
+            Err(error) if is_absent(&error) => self.decode_window_with(chunks, Trust::Nothing),
+            window => window,
+        }
+    }
+
+    /// The same, where what is in `trust` is not verified.
+    pub(super) fn decode_window_with(
+        &self,
+        chunks: &[(ChunkId, u32)],
+        trust: Trust,
+    ) -> Result<Window> {
         let (groups, order) = self.groups_of(chunks)?;
-        let decode = |trusted| -> Result<Vec<_>> {
-            let frames = self.decode_groups(&groups, 0, trusted)?;
-            frames.into_iter().collect()
-        };
-        // What comes out right was made of what is right. Otherwise each base is looked at, and taken
-        // from elsewhere if need be.
-        let frames = match decode(true) {
-            Err(error) if is_absent(&error) => decode(false)?,
-            frames => frames?,
-        };
+        let frames = self.decode_groups(&groups, 0, trust)?;
+        let frames = frames.into_iter().collect::<Result<_>>()?;
         Ok(Window { frames, order })
     }
 
