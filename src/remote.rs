@@ -27,7 +27,7 @@ use lob_store::{ChunkId, Cursor, Epoch, Frame, Kin, LobId, LobInfo, Manifest, St
 pub use absent::Absent;
 pub use dir::{Access, open_dir};
 pub use error::{Error, Result};
-pub use lobs::Lobs;
+pub use lobs::{Lobs, into_store};
 pub use pace::Pace;
 pub use retry::retrying;
 pub use served::Served;

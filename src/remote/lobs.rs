@@ -18,9 +18,14 @@ impl LobSet for Lobs<'_> {
         each: &mut dyn FnMut(LobInfo) -> lob_store::Result<()>,
     ) -> lob_store::Result<()> {
         let done = self.0.each_lob(&mut |lob| Ok(each(lob)?));
-        done.map_err(|error| match error {
-            Error::Store(error) => error,
-            error => lob_store::Error::Source(io::Error::other(error)),
-        })
+        done.map_err(into_store)
+    }
+}
+
+/// An error of a remote as one of the engine, which called it.
+pub fn into_store(error: Error) -> lob_store::Error {
+    match error {
+        Error::Store(error) => error,
+        error => lob_store::Error::Source(io::Error::other(error)),
     }
 }

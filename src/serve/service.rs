@@ -1,8 +1,9 @@
 //! Answers the requests of smart remotes from a store (docs/protocol.md).
 //!
-//! A service keeps nothing between two requests but the open store. What it is told is taken for
-//! hostile: every length is bounded before anything is reserved, what is to be stored is verified, and
-//! nothing is answered that the store does not show to everybody who may read it.
+//! A service keeps nothing between two requests but the open store, and a few sketches of what is in it,
+//! which only spare it work. What it is told is taken for hostile: every length is bounded before anything
+//! is reserved, what is to be stored is verified, and nothing is answered that the store does not show to
+//! everybody who may read it.
 
 mod answer;
 mod put;
@@ -13,6 +14,7 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use lob_store::reconcile::Sketches;
 use lob_store::{LobInfo, StoreId};
 
 use crate::remote::{self, Access, Remote, open_dir};
@@ -51,6 +53,7 @@ pub struct Service {
     open: Box<Open>,
     store: Mutex<Option<Arc<dyn Remote>>>,
     witness: Arc<dyn Witness>,
+    sketches: Sketches,
 }
 
 impl fmt::Debug for Service {
@@ -85,6 +88,7 @@ impl Service {
             open,
             store: Mutex::new(None),
             witness: Arc::new(()),
+            sketches: Sketches::default(),
         }
     }
 
@@ -174,10 +178,7 @@ impl Serve for Service {
             Verb::Put => self.put(caller, &mut FieldReader::new(body)),
             Verb::Differ => Differing::read(body).map_err(of_wire).and_then(|asked| {
                 let store = self.meant(asked.store)?;
-                if verb == Verb::Hold {
-                    self.rely()?;
-                }
-                answer::differ(store.as_ref(), &asked.question, &mut to)
+                answer::differ(store.as_ref(), &asked.question, &self.sketches, &mut to)
             }),
             verb => Asked::read(body).map_err(of_wire).and_then(|asked| {
                 let store = self.meant(asked.store)?;

@@ -141,6 +141,11 @@ pub const RECENT_FRAMES_MAX: usize = 8;
 /// Cells of a sketch that are asked for first: enough for differences of up to some 170 lobs, and to tell
 /// how large others are within a fifth or so.
 pub const SKETCH_FIRST: usize = 256;
+/// Cells that are made when the first ones are asked for, so that differences of up to some 2,000 lobs take
+/// going through a set once: 64 KiB of them.
+pub const SKETCH_AHEAD: usize = 4096;
+/// Sketches that a service remembers for those who go on asking.
+pub const SKETCHES_MAX: usize = 8;
 /// Most cells of a sketch in one answer: 1 MiB of them, for each core and each who asks.
 pub const SKETCH_ANSWER_MAX: usize = 1 << 16;
 /// Most cells of a sketch: enough for differences of 2.5 million lobs, and some 200 MiB while they are

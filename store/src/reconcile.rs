@@ -5,8 +5,8 @@
 //! cells of one endless sketch of its set; the difference of two sketches is the sketch of the
 //! difference, and about 1.4 cells for each lob in it are enough to take it apart (`reconcile/peel.rs`).
 //!
-//! The [`Initiator`] asks and finds out; the other side answers each [`Question`], and keeps nothing
-//! between two. Lobs stand in cells as 8 bytes that a key makes of them which is drawn for the run: so
+//! The [`Initiator`] asks and finds out; the other side answers each [`Question`] by itself: what it
+//! remembers of those before, its last [`Sketches`], only spares it work. Lobs stand in cells as 8 bytes that a key makes of them which is drawn for the run: so
 //! nobody can have stored lobs that collide. The key is the initiator's alone, since the other side
 //! never takes anything apart: nothing that is in a sketch can hurt it.
 //!
@@ -32,7 +32,7 @@ use crate::store::{LobInfo, Store};
 
 pub use initiator::{Difference, How, Initiator, Peer, Spent};
 pub use message::{ANSWER_MAX, REQUEST_MAX};
-pub use responder::Question;
+pub use responder::{Question, Sketches};
 
 /// A set of lobs that can be gone through again and again.
 pub trait LobSet {

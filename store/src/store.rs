@@ -2,12 +2,12 @@
 
 mod durable;
 mod format;
+mod listing;
 mod lookup;
 mod merge;
 pub(crate) mod sealed;
 mod tables;
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -22,7 +22,7 @@ use crate::pack::{self, Packs};
 use crate::read::Recent;
 use crate::roots::{self, Cursor, News, Root};
 use crate::stage::{self, Writer};
-use crate::view::{Ranges, View, is_absent};
+use crate::view::{Ranges, View};
 use durable::{Durable, above, sync_name};
 
 pub(crate) use format::find_id;
@@ -280,60 +280,6 @@ impl Store {
             Err(Error::NoPack(_)) if self.view().find(&self.packs, id)?.is_none() => Ok(None),
             read => read.map(Some),
         }
-    }
-
-    /// Calls `each` for every lob in the store, in no order, each once.
-    pub fn each_lob(&self, each: &mut dyn FnMut(LobInfo) -> Result<()>) -> Result<()> {
-        let _ = self.refresh()?;
-        // Lookups tell which of several places counts.
-        let _ = self.distrust(Kind::Lob)?;
-        let view = self.view();
-        let absent = self.each_lob_of(&view, &HashSet::new(), each)?;
-        // What was in packs that have gone since may be in new ones.
-        if !absent.is_empty() && self.refresh()? {
-            let seen: HashSet<_> = view.packs().filter(|id| !absent.contains(id)).collect();
-            let _ = self.each_lob_of(&self.view(), &seen, &mut |lob| {
-                let before = view.find(&self.packs, &lob.id)?;
-                match before.is_none_or(|place| absent.contains(&place.pack)) {
-                    true => each(lob),
-                    false => Ok(()),
-                }
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Calls `each` for the lobs of a view, save those of some packs. Returns the packs that are not
-    /// there.
-    fn each_lob_of(
-        &self,
-        view: &View,
-        save: &HashSet<PackId>,
-        each: &mut dyn FnMut(LobInfo) -> Result<()>,
-    ) -> Result<HashSet<PackId>> {
-        let mut absent = HashSet::new();
-        for pack in view.packs().filter(|pack| !save.contains(pack)) {
-            let table = match self.packs.table(&pack) {
-                Ok(table) => table,
-                Err(e) if is_absent(&e) => {
-                    let _ = absent.insert(pack);
-                    continue;
-                }
-                Err(e) => return Err(e),
-            };
-            for n in 0..table.lob_count() {
-                let lob = table.lob(n);
-                // A lob may be in several packs; it counts where a lookup finds it.
-                let found = view.find(&self.packs, &lob.id)?;
-                if found.is_some_and(|place| place.pack == pack) {
-                    each(LobInfo {
-                        id: lob.id,
-                        size: lob.size,
-                    })?;
-                }
-            }
-        }
-        Ok(absent)
     }
 
     /// Starts writing: a stage of its own under a kernel lock. Many writers may be active at once.

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::io::{self, Write};
 
-use lob_store::reconcile::Question;
+use lob_store::reconcile::{Question, Sketches};
 use lob_store::{ChunkId, LobId, LobInfo, Manifest, Parts};
 
 use super::refuse::{of_error, of_sink, of_wire};
-use crate::remote::{Error, Lobs, Remote, Result};
+use crate::remote::{Error, Lobs, Remote, Result, into_store};
 use crate::wire::field::ITEMS_MAX;
 use crate::wire::list::{write_flags, write_kins, write_lobs, write_sizes};
 use crate::wire::{Asked, FieldWriter, Refusal, RefusalKind, Tag, Verb};
@@ -49,10 +49,13 @@ pub(super) fn answer(
 pub(super) fn differ(
     store: &dyn Remote,
     question: &[u8],
+    made: &Sketches,
     to: &mut FieldWriter<impl Write>,
 ) -> std::result::Result<(), Refusal> {
     let question = Question::decode(question).map_err(|error| of_wire(error.into()))?;
-    let found = question.answer(&Lobs(store)).map_err(Error::from);
+    let stands = || store.cursor().map_err(into_store);
+    let found = question.answer_again(&Lobs(store), &stands, made);
+    let found = found.map_err(Error::from);
     with(found, |bytes| to.field(Tag::Differ, &[&bytes])).map_err(of_written)
 }
 

@@ -107,7 +107,7 @@ impl<'a> Initiator<'a> {
         }
     }
 
-    /// Finds out what differs. Goes through the own set once for each request.
+    /// Finds out what differs. Goes through the own set twice, and more often only where much differs.
     ///
     /// # Errors
     /// Those of the peer and of the set; [`Error::Damaged`] where an answer cannot be one to what was
@@ -127,7 +127,7 @@ impl<'a> Initiator<'a> {
 
     /// `None` where a set has changed meanwhile.
     fn turn<P: Peer>(&mut self, key: &Key, peer: &mut P) -> Result<Option<Difference>, P::Error> {
-        let mine = Sketch::of(self.mine, key, 0..SKETCH_FIRST)?;
+        let mine = Sketch::ahead(self.mine, key)?;
         // Who has nothing needs the whole list.
         let cells = if mine.head.count == 0 {
             0
@@ -224,7 +224,10 @@ impl<'a> Initiator<'a> {
             }
             while cells.len() < end {
                 let range = cells.len()..end.min(cells.len() + SKETCH_ANSWER_MAX);
-                let own = Sketch::of(self.mine, key, range.clone())?;
+                let own = match mine.part(&range) {
+                    Some(own) => own,
+                    None => Sketch::of(self.mine, key, range.clone())?,
+                };
                 let more = self.sketch(key, &mine.head, range, peer)?;
                 if own.head != mine.head || more.head != theirs.head {
                     return Ok(Sketched::Changed);

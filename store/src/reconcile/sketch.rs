@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::LobSet;
 use crate::error::Result;
 use crate::id::ID_LEN;
+use crate::limits::SKETCH_AHEAD;
 use crate::store::LobInfo;
 
 /// Lobs that are taken in at a time, by all cores.
@@ -190,6 +191,20 @@ impl Sketch {
         })?;
         let sum = parts.into_iter().reduce(Sketch::plus);
         Ok(sum.unwrap_or_else(|| Sketch::empty(range.len())))
+    }
+
+    /// The first cells, for who may ask for more of them: [`SKETCH_AHEAD`].
+    pub(super) fn ahead(set: &dyn LobSet, key: &Key) -> Result<Sketch> {
+        Sketch::of(set, key, 0..SKETCH_AHEAD)
+    }
+
+    /// Some of these cells, where they are all here.
+    pub(super) fn part(&self, range: &Range<usize>) -> Option<Sketch> {
+        let cells = self.cells.get(range.clone())?.to_vec();
+        Some(Sketch {
+            head: self.head,
+            cells,
+        })
     }
 
     fn add(&mut self, mark: Mark, range: &Range<usize>) {

@@ -1,5 +1,6 @@
 //! Two sides in one process: what differs is found, in the bytes and rounds that were promised.
 
+mod again;
 mod hostile;
 mod parts;
 mod vectors;
