@@ -10,9 +10,11 @@ pub mod message;
 mod refusal;
 
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 
-pub use field::{FieldReader, FieldWriter, Tag, WireError};
+use bytes::Bytes;
+
+pub use field::{Field, FieldReader, FieldWriter, Tag, WireError};
 pub use message::{Asked, Differing, Hello, Welcome};
 pub use refusal::{ExchangeError, Refusal, RefusalKind};
 
@@ -120,8 +122,34 @@ pub enum Body {
     Bytes(Vec<u8>),
     /// A long one, made while it is sent. An error of the reader must reach the service as a cut: the
     /// end of the body is never sent then.
-    Stream(Box<dyn Read + Send>),
+    Stream(Box<dyn Stream>),
 }
+
+/// A body that is made while it is sent.
+pub trait Stream: Read + Send {
+    /// The next bytes of it, at least one and at most `most`; none at its end. Whoever has them in a
+    /// buffer of their own hands that over, and nothing is copied.
+    ///
+    /// # Errors
+    /// As of reading.
+    fn part(&mut self, most: usize) -> io::Result<Bytes> {
+        let mut buffer = vec![0; most];
+        loop {
+            match self.read(&mut buffer) {
+                Ok(len) => {
+                    buffer.truncate(len);
+                    return Ok(buffer.into());
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl<T: AsRef<[u8]> + Send> Stream for io::Cursor<T> {}
+
+impl<A: Read + Send, B: Read + Send> Stream for io::Chain<A, B> {}
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -22,7 +22,9 @@ use super::{Access, Digest, Digester, Origin, Remote, Upload, retrying};
 use crate::git::{Config, Git};
 use crate::wire::list::{read_flags, read_kins, read_sizes, take_lobs};
 use crate::wire::message::{IDS_MAX, RELIED_MAX};
-use crate::wire::{Asked, Body, Exchange, ExchangeError, FieldReader, Hello, Refusal, RefusalKind};
+use crate::wire::{
+    Asked, Body, Exchange, ExchangeError, Field, FieldReader, Hello, Refusal, RefusalKind,
+};
 use crate::wire::{Tag, Verb, Welcome, WireError};
 use compare::compare;
 use listed::read_manifests;
@@ -190,8 +192,10 @@ impl Served {
         let mut from = FieldReader::new(&mut answer);
         let mut wanted: HashSet<ChunkId> = ids.iter().copied().collect();
         let relied: HashSet<&ChunkId> = relied.iter().collect();
-        while let Some((_, bytes)) = from.next(&[Tag::Frame]).map_err(|e| self.failed(e))? {
-            let frame = Frame::decode(bytes)?;
+        while let Some(field) = from.next_frame(&[]).map_err(|e| self.failed(e))? {
+            let Field::Frame(frame) = field else {
+                return Err(self.unasked("another field than a frame"));
+            };
             // So there are never more frames than ids.
             let news = frame.chunks.iter().filter(|(id, _)| wanted.remove(id));
             if news.count() == 0 {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! tag u16 | length u32 | bytes      ... as often as there are fields
-//! END | 32 | BLAKE3 of all bytes before
+//! END | 32 | BLAKE3 of all bytes before, with the CRC-32 of the stored bytes of a frame in their place
 //! ```
 //!
 //! A message in which END does not come was cut, and one with another hash was changed on the way;
@@ -10,6 +10,7 @@
 
 use std::io::{self, Read, Write};
 
+use lob_store::Frame;
 use lob_store::limits::CHUNK_MAX;
 use lob_store::limits::{FRAME_BASES_MAX, FRAME_CHUNKS_MAX, FRAME_STORED_MAX};
 use lob_store::reconcile;
@@ -186,15 +187,32 @@ impl<W: Write> FieldWriter<W> {
 
     /// Writes a field, whose bytes come in parts.
     pub fn field(&mut self, tag: Tag, parts: &[&[u8]]) -> io::Result<()> {
-        let len: usize = parts.iter().map(|part| part.len()).sum();
+        self.head(tag, parts.iter().map(|part| part.len()).sum())?;
+        parts.iter().try_for_each(|part| self.put(part))
+    }
+
+    /// Writes a frame, whose stored bytes `give` hands on as they are, behind all that was written.
+    pub fn frame(
+        &mut self,
+        frame: Frame,
+        give: impl FnOnce(&mut W, Vec<u8>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let head = frame.head();
+        self.head(Tag::Frame, head.len() + frame.stored.len())?;
+        self.put(&head)?;
+        let _ = self.hasher.update(&sum_of(&frame.stored));
+        give(&mut self.out, frame.stored)
+    }
+
+    /// Begins a field of `len` bytes.
+    fn head(&mut self, tag: Tag, len: usize) -> io::Result<()> {
         if len > tag.most() {
             let what = format!("a field {tag:?} of {len} bytes");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
         self.has_begun = true;
         self.put(&tag.number().to_le_bytes())?;
-        self.put(&(len as u32).to_le_bytes())?;
-        parts.iter().try_for_each(|part| self.put(part))
+        self.put(&(len as u32).to_le_bytes())
     }
 
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -215,6 +233,21 @@ impl<W: Write> FieldWriter<W> {
         self.field(Tag::Refused, &[refusal.to_text().as_bytes()])?;
         self.out.flush()
     }
+}
+
+/// What stands for the stored bytes of a frame in the hash of a message. That they are right, the ids of the
+/// chunks say; this says whether it was the way that changed them.
+fn sum_of(stored: &[u8]) -> [u8; 4] {
+    crc32fast::hash(stored).to_le_bytes()
+}
+
+/// A field of a message in which frames come.
+#[derive(Debug)]
+pub enum Field {
+    /// A frame. Its limits hold; its chunks are not verified.
+    Frame(Frame),
+    /// Another one, and its bytes.
+    Other(Tag, Vec<u8>),
 }
 
 /// Reads one message.
@@ -239,6 +272,24 @@ impl<'r> FieldReader<'r> {
     /// The next field, which must be one of `expected`; `None` at the end, which holds then: all that
     /// came is what was sent, and nothing is behind it. Fields that are optional are passed over.
     pub fn next(&mut self, expected: &[Tag]) -> Result<Option<(Tag, Vec<u8>)>, WireError> {
+        match self.head(expected)? {
+            Some((tag, len)) => Ok(Some((tag, self.take(tag, len)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// As [`FieldReader::next`], where frames may come, and fields of `others`.
+    pub fn next_frame(&mut self, others: &[Tag]) -> Result<Option<Field>, WireError> {
+        let expected = [&[Tag::Frame], others].concat();
+        Ok(match self.head(&expected)? {
+            Some((Tag::Frame, len)) => Some(Field::Frame(self.frame(len)?)),
+            Some((tag, len)) => Some(Field::Other(tag, self.take(tag, len)?)),
+            None => None,
+        })
+    }
+
+    /// The tag and the length of the next field.
+    fn head(&mut self, expected: &[Tag]) -> Result<Option<(Tag, u32)>, WireError> {
         while !self.has_ended {
             let mut head = [0; HEAD];
             self.from.read_exact(&mut head).map_err(WireError::Cut)?;
@@ -251,7 +302,7 @@ impl<'r> FieldReader<'r> {
             }
             let _ = self.hasher.update(&head);
             match tag.filter(|tag| expected.contains(tag)) {
-                Some(tag) => return self.take(tag, len).map(|bytes| Some((tag, bytes))),
+                Some(tag) => return Ok(Some((tag, len))),
                 None if tag == Some(Tag::Refused) => {
                     let text = self.take(Tag::Refused, len)?;
                     let text = String::from_utf8_lossy(&text);
@@ -278,13 +329,39 @@ impl<'r> FieldReader<'r> {
         }
         // Memory is taken as the bytes come, and not as they are announced.
         let mut bytes = Vec::with_capacity(len.min(AHEAD));
-        let mut some = (&mut *self.from).take(len as u64);
-        let _ = some.read_to_end(&mut bytes).map_err(WireError::Cut)?;
-        if bytes.len() < len {
-            return Err(WireError::Cut(io::ErrorKind::UnexpectedEof.into()));
-        }
+        self.read(len, &mut bytes)?;
         let _ = self.hasher.update(&bytes);
         Ok(bytes)
+    }
+
+    /// A frame, whose stored bytes are read to where they stay.
+    fn frame(&mut self, len: u32) -> Result<Frame, WireError> {
+        let len = len as usize;
+        let bad = || WireError::bad(format!("a frame of {len} bytes"));
+        if !(Frame::HEADER..=Tag::Frame.most()).contains(&len) {
+            return Err(bad());
+        }
+        let mut header = [0; Frame::HEADER];
+        self.from.read_exact(&mut header).map_err(WireError::Cut)?;
+        let head_len = Frame::head_len(&header)?;
+        let stored_len = len.checked_sub(head_len).ok_or_else(bad)?;
+        let mut head = header.to_vec();
+        self.read(head_len - header.len(), &mut head)?;
+        let _ = self.hasher.update(&head);
+        // A frame is little, and the system gives memory only to what is written to it.
+        let mut stored = Vec::with_capacity(stored_len);
+        self.read(stored_len, &mut stored)?;
+        let _ = self.hasher.update(&sum_of(&stored));
+        Ok(Frame::of_record(&head, stored)?)
+    }
+
+    /// Reads as many more bytes.
+    fn read(&mut self, len: usize, bytes: &mut Vec<u8>) -> Result<(), WireError> {
+        let mut some = (&mut *self.from).take(len as u64);
+        match some.read_to_end(bytes).map_err(WireError::Cut)? {
+            read if read == len => Ok(()),
+            _ => Err(WireError::Cut(io::ErrorKind::UnexpectedEof.into())),
+        }
     }
 
     fn skip(&mut self, len: u32) -> Result<(), WireError> {
@@ -293,11 +370,7 @@ impl<'r> FieldReader<'r> {
             return Err(WireError::bad("too much that is not known"));
         }
         let mut bytes = Vec::new();
-        let mut some = (&mut *self.from).take(len.into());
-        let _ = some.read_to_end(&mut bytes).map_err(WireError::Cut)?;
-        if bytes.len() < len as usize {
-            return Err(WireError::Cut(io::ErrorKind::UnexpectedEof.into()));
-        }
+        self.read(len as usize, &mut bytes)?;
         let _ = self.hasher.update(&bytes);
         Ok(())
     }

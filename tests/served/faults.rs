@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::*;
+use lob::wire::Stream;
 
 /// What happens to one exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +44,7 @@ fn broken(message: &str) -> ExchangeError {
 }
 
 /// What was sent, and then an error.
-fn cut(bytes: Vec<u8>) -> Box<dyn Read + Send> {
+fn cut(bytes: Vec<u8>) -> Box<dyn Stream> {
     struct Broken;
     impl Read for Broken {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {

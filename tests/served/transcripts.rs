@@ -1,5 +1,6 @@
 //! What docs/protocol.md shows is what is said.
 
+use std::io::Write;
 use std::sync::Mutex;
 
 use lob::remote::Origin;
@@ -234,7 +235,7 @@ fn messages_are_as_the_page_shows_them() {
         ("answer of lobs", message(|to| write_lobs(to, &[info]))),
         (
             "answer of frames",
-            message(|to| to.field(Tag::Frame, &[&frame.head(), &frame.stored])),
+            message(|to| to.frame(frame.clone(), |out, bytes| out.write_all(&bytes))),
         ),
         ("put", put(store, frame.clone(), &manifest)),
         ("a refusal behind what was said", refused),

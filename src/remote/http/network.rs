@@ -29,7 +29,7 @@ use super::sending::Sending;
 use super::ssh::Ssh;
 use crate::git::Git;
 use crate::remote::Pace;
-use crate::wire::{Body, Exchange, ExchangeError, Refusal, RefusalKind, Verb};
+use crate::wire::{Body, Exchange, ExchangeError, Refusal, RefusalKind, Stream, Verb};
 
 /// Threads that move bytes, and threads that read bodies while they are sent.
 const WORKERS: usize = 2;
@@ -125,7 +125,7 @@ impl Exchange for Network {
     fn exchange(&self, verb: Verb, body: Body) -> Result<Box<dyn Read + Send>, ExchangeError> {
         let (response, lent) = match body {
             Body::Bytes(bytes) => self.core.repeat(verb, &Bytes::from(bytes))?,
-            Body::Stream(reader) => self.core.once(verb, reader)?,
+            Body::Stream(stream) => self.core.once(verb, stream)?,
         };
         let incoming = response.into_body();
         Ok(Box::new(Answer::new(
@@ -239,14 +239,14 @@ impl Core {
     fn once(
         &self,
         verb: Verb,
-        reader: Box<dyn Read + Send>,
+        stream: Box<dyn Stream>,
     ) -> Result<(Response<Incoming>, Option<Lent>), ExchangeError> {
         let origin = self.origin();
         let login = origin.login();
         let (sender, pieces) = mpsc::channel(PIECES);
         let (sending, budget) = (Arc::new(Sending::stream()), self.budget.clone());
         let (seen, pace) = (sending.clone(), self.pace());
-        let pump = move || sending.pump(reader, &sender, (&budget, &pace));
+        let pump = move || sending.pump(stream, &sender, (&budget, &pace));
         drop(self.handle()?.spawn_blocking(pump));
         let body = (Pieces::Stream(pieces), &*seen);
         let sent = self.send(&origin, verb, body, login.as_ref());

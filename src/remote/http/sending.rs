@@ -1,6 +1,6 @@
 //! A body that is read while it is sent, and how long that may take.
 
-use std::io::{self, Read};
+use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::budget::{Budget, Patience};
 use crate::remote::Pace;
+use crate::wire::Stream;
 
 /// How far the sending of a request is.
 #[derive(Debug)]
@@ -54,22 +55,17 @@ impl Sending {
     /// Reads a body and hands it to the connection; returns when all of it is, or nobody takes more.
     pub(super) fn pump(
         &self,
-        mut reader: Box<dyn Read + Send>,
+        mut body: Box<dyn Stream>,
         pieces: &mpsc::Sender<io::Result<Bytes>>,
         (budget, pace): (&Budget, &Pace),
     ) {
-        let mut buffer = vec![0; pace.piece()];
         loop {
             self.step(Step::Making);
-            let piece = match reader.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(len) => Ok(Bytes::copy_from_slice(
-                    buffer.get(..len).unwrap_or_default(),
-                )),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                // Cuts the body: the other side must not take it for whole.
-                Err(error) => Err(error),
-            };
+            // An error cuts the body: the other side must not take it for whole.
+            let piece = body.part(pace.piece());
+            if piece.as_ref().is_ok_and(Bytes::is_empty) {
+                break;
+            }
             let (len, is_cut) = (piece.as_ref().map_or(0, Bytes::len), piece.is_err());
             pace.take(len as u64);
             self.step(Step::Waiting);

@@ -1,20 +1,21 @@
 //! The receiving end of a store behind a service: one long request, made while it is sent.
 
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
+use bytes::Bytes;
 use lob_store::{Frame, Manifest, StoreId};
 
 use super::{Error, Result, of_exchange, of_wire};
 use crate::remote::Upload;
-use crate::wire::{Body, Exchange, FieldReader, FieldWriter, Tag, Verb};
+use crate::wire::{Body, Exchange, FieldReader, FieldWriter, Stream, Tag, Verb};
 
 /// Parts that wait to be sent, of up to some mebibyte each.
 const QUEUE: usize = 4;
-/// Bytes that are gathered to a part.
-const PART: usize = 256 << 10;
+/// Bytes that are a part by themselves; shorter ones are gathered.
+const PART: usize = 64 << 10;
 /// Lobs in one request, at most.
 const LOBS_MAX: usize = 16 << 10;
 /// Chunks, segments and groups in their manifests, at most: half of what a service takes.
@@ -32,7 +33,7 @@ pub(super) struct Sending {
 
 /// A request on its way.
 struct Request {
-    to: FieldWriter<BufWriter<Sender>>,
+    to: FieldWriter<Sender>,
     answer: JoinHandle<Result<()>>,
 }
 
@@ -57,7 +58,7 @@ impl Sending {
         let (sender, receiver) = sync_channel(QUEUE);
         let body = Body::Stream(Box::new(Parts {
             receiver: Some(receiver),
-            part: io::Cursor::default(),
+            part: Bytes::new(),
         }));
         let exchange = self.exchange.clone();
         let answer = thread::spawn(move || {
@@ -67,19 +68,24 @@ impl Sending {
             let ended = FieldReader::new(&mut answer).end();
             ended.map_err(|error| of_wire(place(), error))
         });
-        let sender = BufWriter::with_capacity(PART, Sender(Some(sender)));
-        let mut to = FieldWriter::new(sender);
+        let mut to = FieldWriter::new(Sender {
+            to: sender,
+            some: Vec::new(),
+        });
         to.field(Tag::Store, &[self.store.as_bytes()])?;
         Ok(Request { to, answer })
     }
 
-    fn field(&mut self, tag: Tag, parts: &[&[u8]]) -> Result<()> {
+    fn write(
+        &mut self,
+        field: impl FnOnce(&mut FieldWriter<Sender>) -> io::Result<()>,
+    ) -> Result<()> {
         let begun = match self.request.take() {
             Some(request) => Ok(request),
             None => self.begin(),
         };
         let sent = begun.and_then(|mut request| {
-            let sent = request.to.field(tag, parts);
+            let sent = field(&mut request.to);
             self.request = Some(request);
             sent
         });
@@ -111,7 +117,7 @@ fn joined(answer: JoinHandle<Result<()>>) -> Result<()> {
 
 impl Upload for Sending {
     fn add_frame(&mut self, frame: Frame) -> Result<()> {
-        self.field(Tag::Frame, &[&frame.head(), &frame.stored])
+        self.write(|to| to.frame(frame, Sender::give))
     }
 
     fn add_manifest(&mut self, manifest: &Manifest) -> Result<()> {
@@ -121,7 +127,7 @@ impl Upload for Sending {
         }
         self.lobs += 1;
         self.items += manifest.items();
-        self.field(Tag::Manifest, &[&manifest.encode()])
+        self.write(|to| to.field(Tag::Manifest, &[&manifest.encode()]))
     }
 
     fn publish(&mut self) -> Result<()> {
@@ -129,12 +135,7 @@ impl Upload for Sending {
         let Some(Request { to, answer }) = self.request.take() else {
             return Ok(());
         };
-        let sent = to.end().and_then(|sender| {
-            let mut sender = sender
-                .into_inner()
-                .map_err(io::IntoInnerError::into_error)?;
-            sender.close()
-        });
+        let sent = to.end().and_then(Sender::close);
         // Where something went wrong on the way the answer says what.
         joined(answer)?;
         sent.map_err(|error| Error::Broken {
@@ -151,36 +152,51 @@ impl Upload for Sending {
 }
 
 /// A part of a body; `None` is its end.
-type Part = Option<Vec<u8>>;
+type Part = Option<Bytes>;
 
-/// Where a body is written.
-struct Sender(Option<SyncSender<Part>>);
+/// Where a body is written: what is short is gathered, what is long goes as it is.
+struct Sender {
+    to: SyncSender<Part>,
+    some: Vec<u8>,
+}
 
 impl Sender {
     fn send(&self, part: Part) -> io::Result<()> {
-        let sent = self.0.as_ref().map(|to| to.send(part).is_ok());
-        match sent {
-            Some(true) => Ok(()),
-            _ => Err(io::ErrorKind::BrokenPipe.into()),
+        let sent = self.to.send(part);
+        sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// Sends bytes behind those that were written.
+    fn give(&mut self, bytes: Vec<u8>) -> io::Result<()> {
+        if bytes.len() < PART {
+            return self.write_all(&bytes);
         }
+        self.flush()?;
+        self.send(Some(bytes.into()))
     }
 
     /// Says that this is all.
-    fn close(&mut self) -> io::Result<()> {
-        self.send(None)?;
-        self.0 = None;
-        Ok(())
+    fn close(mut self) -> io::Result<()> {
+        self.flush()?;
+        self.send(None)
     }
 }
 
 impl Write for Sender {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.send(Some(bytes.to_vec()))?;
+        self.some.extend_from_slice(bytes);
+        if self.some.len() >= PART {
+            self.flush()?;
+        }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        if self.some.is_empty() {
+            return Ok(());
+        }
+        let some = std::mem::take(&mut self.some);
+        self.send(Some(some.into()))
     }
 }
 
@@ -188,21 +204,14 @@ impl Write for Sender {
 /// for whole.
 struct Parts {
     receiver: Option<Receiver<Part>>,
-    part: io::Cursor<Vec<u8>>,
+    part: Bytes,
 }
 
-impl Read for Parts {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let read = self.part.read(out)?;
-            if read > 0 || out.is_empty() {
-                return Ok(read);
-            }
-            let Some(receiver) = &self.receiver else {
-                return Ok(0);
-            };
+impl Stream for Parts {
+    fn part(&mut self, most: usize) -> io::Result<Bytes> {
+        while let (true, Some(receiver)) = (self.part.is_empty(), &self.receiver) {
             match receiver.recv() {
-                Ok(Some(part)) => self.part = io::Cursor::new(part),
+                Ok(Some(part)) => self.part = part,
                 Ok(None) => self.receiver = None,
                 Err(_) => {
                     let why = "the rest is not sent";
@@ -210,5 +219,14 @@ impl Read for Parts {
                 }
             }
         }
+        Ok(self.part.split_to(most.min(self.part.len())))
+    }
+}
+
+impl Read for Parts {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let part = self.part(out.len())?;
+        out[..part.len()].copy_from_slice(&part);
+        Ok(part.len())
     }
 }

@@ -113,7 +113,7 @@ fn frames(store: &dyn Remote, asked: &Asked, to: &mut FieldWriter<impl Write>) -
     let relied = asked.relied.iter().copied().map(ChunkId::from_bytes);
     let relied: HashSet<ChunkId> = relied.collect();
     store.each_frame(&chunks(asked), &relied, &mut |frame| {
-        to.field(Tag::Frame, &[&frame.head(), &frame.stored])
+        to.frame(frame, |out, stored| out.write_all(&stored))
             .map_err(sink)
     })
 }

@@ -9,7 +9,7 @@ use super::Service;
 use super::refuse::{of_error, of_wire};
 use crate::remote::{Origin, Upload};
 use crate::wire::message::read_store;
-use crate::wire::{Caller, FieldReader, Refusal, RefusalKind, Tag, WireError};
+use crate::wire::{Caller, Field, FieldReader, Refusal, RefusalKind, Tag};
 
 /// Most lobs that are named by one request.
 pub const PUT_LOBS_MAX: usize = 64 << 10;
@@ -114,14 +114,15 @@ impl Batch {
 
 impl Taken {
     fn fill(&mut self, from: &mut FieldReader<'_>, batch: &mut Batch) -> Result<(), Refusal> {
-        let tags = [Tag::Frame, Tag::Manifest];
-        while let Some((tag, bytes)) = from.next(&tags).map_err(of_wire)? {
-            if tag == Tag::Manifest {
-                self.name(&bytes)?;
-                continue;
-            }
-            self.bytes += bytes.len() as u64;
-            let frame = Frame::decode(bytes).map_err(|error| of_wire(WireError::from(error)))?;
+        while let Some(field) = from.next_frame(&[Tag::Manifest]).map_err(of_wire)? {
+            let frame = match field {
+                Field::Frame(frame) => frame,
+                Field::Other(_, manifest) => {
+                    self.name(&manifest)?;
+                    continue;
+                }
+            };
+            self.bytes += frame.record_len();
             if !batch.add(frame) {
                 // Why nobody takes it, the other thread says.
                 break;

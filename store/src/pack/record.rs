@@ -24,6 +24,9 @@ const KIND_MANIFEST: u8 = 2;
 const KIND_OPTIONAL: u8 = 0x80;
 
 impl Frame {
+    /// Bytes of the fixed part of its record, with which that begins.
+    pub const HEADER: usize = RECORD_HEADER;
+
     /// Bytes that it takes in a pack, with its ids and its header.
     pub fn record_len(&self) -> u64 {
         (frame_head(self.chunks.len(), self.bases.len()) + self.stored.len()) as u64
@@ -34,19 +37,23 @@ impl Frame {
         encode_frame_head(self)
     }
 
-    /// Reads the record of a frame, which is all of `bytes`. Its limits hold; its chunks are not
-    /// verified.
+    /// How many bytes of the record of a frame, which begins with `header`, come before its stored ones.
     ///
     /// # Errors
-    /// [`Error::Damaged`] where it is none, and [`Error::Later`] where a later program wrote it.
-    pub fn decode(mut bytes: Vec<u8>) -> Result<Frame> {
-        let bad = || Error::damaged("record", "it is cut off");
-        let header = RecordHeader::decode(bytes.get(..RECORD_HEADER).ok_or_else(bad)?)?;
-        if bytes.len() < header.head_len() {
-            return Err(bad());
-        }
-        let stored = bytes.split_off(header.head_len());
-        match header.decode_record(&bytes, stored)? {
+    /// [`Error::Damaged`] where it is no record, and [`Error::Later`] where a later program wrote it.
+    pub fn head_len(header: &[u8; Frame::HEADER]) -> Result<usize> {
+        Ok(RecordHeader::decode(header)?.head_len())
+    }
+
+    /// The frame with this head, of as many bytes as [`Frame::head_len`] says, and these stored bytes. Its
+    /// limits hold; its chunks are not verified.
+    ///
+    /// # Errors
+    /// As of [`Frame::head_len`].
+    pub fn of_record(head: &[u8], stored: Vec<u8>) -> Result<Frame> {
+        let header = head.get(..RECORD_HEADER);
+        let header = header.ok_or_else(|| Error::damaged("record", "it is cut off"))?;
+        match RecordHeader::decode(header)?.decode_record(head, stored)? {
             Record::Frame(frame) => Ok(frame),
             _ => Err(Error::damaged("record", "it is not of a frame")),
         }

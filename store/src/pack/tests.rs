@@ -223,6 +223,15 @@ fn a_manifest_record_has_no_fields_of_a_frame() {
     assert_eq!(all.len(), 2);
 }
 
+/// A record as it comes from elsewhere: its header, what is in its head, the rest.
+fn decode(record: &[u8]) -> Result<Frame> {
+    let cut = || Error::damaged("record", "it is cut off");
+    let header = record.first_chunk().ok_or_else(cut)?;
+    let head = Frame::head_len(header)?;
+    let (head, stored) = record.split_at_checked(head).ok_or_else(cut)?;
+    Frame::of_record(head, stored.to_vec())
+}
+
 #[test]
 fn the_record_of_a_frame_comes_back_alone() {
     let raw = vec![b'x'; 3000];
@@ -234,13 +243,13 @@ fn the_record_of_a_frame_comes_back_alone() {
     for frame in [Frame::plain(vec![(ChunkId::of(b"a"), 1)], b"a"), delta] {
         let bytes = [frame.head().as_slice(), &frame.stored].concat();
         assert_eq!(bytes.len() as u64, frame.record_len());
-        assert_eq!(Frame::decode(bytes.clone()).expect("decodes"), frame);
+        assert_eq!(decode(&bytes).expect("decodes"), frame);
         for cut in 0..bytes.len() {
-            assert!(Frame::decode(bytes[..cut].to_vec()).is_err(), "{cut}");
+            assert!(decode(&bytes[..cut]).is_err(), "{cut}");
         }
         let long = [bytes.as_slice(), &[0]].concat();
-        assert!(Frame::decode(long).is_err());
+        assert!(decode(&long).is_err());
     }
-    assert!(Frame::decode(foreign_record(0x80)).is_err());
-    assert!(Frame::decode(foreign_record(2)).is_err());
+    assert!(decode(&foreign_record(0x80)).is_err());
+    assert!(decode(&foreign_record(2)).is_err());
 }
