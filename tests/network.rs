@@ -2,6 +2,7 @@
 
 #[cfg(unix)]
 mod daily;
+mod differences;
 mod load;
 #[cfg(unix)]
 mod ssh;
@@ -103,6 +104,7 @@ pub fn means(world: &World, patience: Patience) -> Means {
     Means {
         git: git.with_env("HOME", world.path()),
         patience,
+        own: Default::default(),
         roots: None,
         proxy: None,
         ssh: Ssh {

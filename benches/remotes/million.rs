@@ -52,6 +52,7 @@ fn connect(lab: &Lab, ends: &Ends, name: &str) -> Result<Served, Failure> {
     let means = Means {
         git: Git::elsewhere(&lab.path(""))?.with_env("HOME", lab.path("home")),
         patience: Patience::default(),
+        own: Default::default(),
         roots: None,
         proxy: None,
         ssh: Ssh {

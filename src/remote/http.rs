@@ -12,6 +12,7 @@ mod fault;
 mod login;
 mod network;
 mod origin;
+mod own;
 mod pieces;
 mod place;
 mod pool;
@@ -23,6 +24,7 @@ mod tls;
 
 pub use budget::Patience;
 pub use network::{Means, Network};
+pub use own::Own;
 pub use pieces::Pieces;
 pub use place::{HttpPlace, SshPlace};
 pub use reach::Place;

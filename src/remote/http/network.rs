@@ -22,6 +22,7 @@ use super::dial::Way;
 use super::fault::{final_after, lasting, late, passing};
 use super::login::Logins;
 use super::origin::{Base, Origin, redirected};
+use super::own::Own;
 use super::pieces::Pieces;
 use super::place::{HttpPlace, SshPlace};
 use super::pool::Lent;
@@ -50,6 +51,8 @@ pub struct Means {
     pub patience: Patience,
     /// The certificates to believe instead of the system's.
     pub roots: Option<PathBuf>,
+    /// What the user has of his own for the server.
+    pub own: Own,
     /// What git's configuration says of a proxy; nothing where the environment has its say.
     pub proxy: Option<String>,
     /// How ssh is run.
@@ -85,7 +88,7 @@ impl Network {
     /// # Errors
     /// Where certificates can't be read, or threads not be had.
     pub fn over_http(place: &HttpPlace, means: Means) -> Result<Network, ExchangeError> {
-        let origin = Origin::net(place.clone(), &means, 0)?;
+        let origin = Origin::net(place.clone(), &means, means.own.clone(), 0)?;
         Network::new(origin, place.to_string(), means)
     }
 
@@ -95,7 +98,8 @@ impl Network {
     /// Where threads can't be had.
     pub fn over_ssh(place: &SshPlace, means: Means) -> Result<Network, ExchangeError> {
         let way = Way::Ssh(place.clone(), means.ssh.clone());
-        let origin = Origin::new(Base::Ssh, way, Logins::default(), &means, 0);
+        let own = Own::default();
+        let origin = Origin::new((Base::Ssh, own), way, Logins::default(), &means, 0);
         Network::new(origin, place.to_string(), means)
     }
 
@@ -364,7 +368,12 @@ impl Core {
         if new.is_same_origin(old) {
             (new.user, new.password) = (old.user.clone(), old.password.clone());
         }
-        let new = Arc::new(Origin::net(new, &self.means, origin.redirects + 1)?);
+        let own = match new.is_same_origin(old) {
+            true => origin.own.clone(),
+            false => Own::default(),
+        };
+        let new = Origin::net(new, &self.means, own, origin.redirects + 1)?;
+        let new = Arc::new(new);
         *self.origin.lock().unwrap_or_else(PoisonError::into_inner) = new;
         Ok(Next::Again)
     }

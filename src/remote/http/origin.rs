@@ -10,6 +10,7 @@ use super::dial::{Net, Way};
 use super::fault::lasting;
 use super::login::Logins;
 use super::network::Means;
+use super::own::Own;
 use super::pieces::Pieces;
 use super::place::HttpPlace;
 use super::pool::Pool;
@@ -23,6 +24,7 @@ const ONLY: &str = "/store";
 #[derive(Debug)]
 pub(super) struct Origin {
     pub(super) base: Base,
+    pub(super) own: Own,
     pub(super) pool: Arc<Pool>,
     logins: Mutex<Logins>,
     /// Whether it has answered; then it sends nobody elsewhere any more.
@@ -40,10 +42,13 @@ impl Origin {
     pub(super) fn net(
         place: HttpPlace,
         means: &Means,
+        own: Own,
         redirects: u32,
     ) -> Result<Origin, ExchangeError> {
+        own.check(&place)?;
         let roots = Roots {
             file: means.roots.clone(),
+            identity: own.identity.clone(),
         };
         let tls = place.tls.then(|| roots.config()).transpose()?;
         let logins = Logins::of(&place);
@@ -58,11 +63,12 @@ impl Origin {
             tls,
             proxy,
         });
-        Ok(Origin::new(Base::Net(place), way, logins, means, redirects))
+        let base = (Base::Net(place), own);
+        Ok(Origin::new(base, way, logins, means, redirects))
     }
 
     pub(super) fn new(
-        base: Base,
+        (base, own): (Base, Own),
         way: Way,
         logins: Logins,
         means: &Means,
@@ -70,6 +76,7 @@ impl Origin {
     ) -> Origin {
         Origin {
             base,
+            own,
             pool: Arc::new(Pool::new(way, means.patience.clone())),
             logins: Mutex::new(logins),
             is_settled: AtomicBool::new(false),
@@ -106,8 +113,11 @@ impl Origin {
             .method(Method::POST)
             .header(CONTENT_TYPE, "application/x-lob")
             .header(USER_AGENT, agent);
-        if let Some(login) = login {
-            request = request.header(AUTHORIZATION, login);
+        if let Some(headers) = request.headers_mut() {
+            headers.extend(self.own.headers.clone());
+            if let Some(login) = login {
+                headers.insert(AUTHORIZATION, login.clone());
+            }
         }
         request = match is_shared {
             true => request

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::budget::Patience;
 use super::network::{Means, Network};
+use super::own::{Identity, Own};
 use super::place::{HttpPlace, SshPlace};
 use super::proxy::chosen;
 use super::ssh::{Program, Ssh};
@@ -37,6 +38,33 @@ impl Place {
             Some("http" | "https") => HttpPlace::parse(text).map(Place::Http),
             _ => SshPlace::parse(text).map(Place::Ssh),
         }
+    }
+
+    /// Whether both are one path of one machine, whatever reaches it.
+    pub fn is_same_repository(&self, other: &Place) -> bool {
+        let (host, path) = self.host_and_path();
+        let (other_host, other_path) = other.host_and_path();
+        host.eq_ignore_ascii_case(other_host) && path == other_path
+    }
+
+    /// Whether it is, as far as its name tells, on this machine or in its own network.
+    pub fn is_near(&self) -> bool {
+        use std::net::IpAddr::{V4, V6};
+        let (host, _) = self.host_and_path();
+        match host.parse() {
+            Ok(V4(ip)) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+            Ok(V6(ip)) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+            Err(_) => host == "localhost" || host.ends_with(".local") || !host.contains('.'),
+        }
+    }
+
+    fn host_and_path(&self) -> (&str, &str) {
+        let (host, path) = match self {
+            Place::Http(place) => (&place.host, &place.path),
+            Place::Ssh(place) => (&place.host, &place.path),
+        };
+        let path = path.strip_prefix("~/").unwrap_or(path).trim_matches('/');
+        (host, path.strip_suffix(".git").unwrap_or(path))
     }
 
     /// What carries requests there. Nothing connects before the first.
@@ -78,6 +106,7 @@ impl Means {
             },
             patience: Patience::default(),
             roots: roots(git, place),
+            own: own(git, config, place),
             proxy: matched(git, place, &["http.proxy"])
                 .map(|url| String::from_utf8_lossy(&url).into_owned()),
             ssh: Ssh {
@@ -109,6 +138,27 @@ fn program(git: &Git, config: &Config) -> Program {
         return Program::Shell(line);
     }
     Program::Ssh(set("GIT_SSH").unwrap_or_else(|| OsString::from("ssh")))
+}
+
+/// What git would send there of the user's own.
+fn own(git: &Git, config: &Config, place: &Place) -> Own {
+    let Place::Http(http) = place else {
+        return Own::default();
+    };
+    let file = |env: &str, key: &str| {
+        let set = git.env(env).filter(|file| !file.is_empty());
+        let configured = || {
+            let found = matched(git, place, &["--type=path", key])?;
+            (!found.is_empty()).then(|| path_buf(&found))
+        };
+        set.map(PathBuf::from).or_else(configured)
+    };
+    let certificate = file("GIT_SSL_CERT", "http.sslCert").filter(|_| http.tls);
+    let identity = certificate.map(|certificate| Identity {
+        key: file("GIT_SSL_KEY", "http.sslKey").unwrap_or_else(|| certificate.clone()),
+        certificate,
+    });
+    Own::of(config, http, identity)
 }
 
 /// The file of certificates that git would believe there.
@@ -175,6 +225,56 @@ mod tests {
         assert_eq!(found(&git, "ssh://host/x"), None);
         let git = git.with_env("GIT_SSL_CAINFO", "/tmp/ca.pem");
         assert_eq!(found(&git, "https://other/x"), Some("/tmp/ca.pem".into()));
+    }
+
+    #[test]
+    fn a_certificate_of_ones_own_is_the_one_that_git_would_show() {
+        let fixture = Fixture::new();
+        let git = fixture.git().clone();
+        let git = git.without_env("GIT_SSL_CERT").without_env("GIT_SSL_KEY");
+        let found = |git: &Git, url| {
+            let config = Config::load(git, None).unwrap();
+            let own = own(git, &config, &at(url));
+            own.identity.map(|found| (found.certificate, found.key))
+        };
+        assert_eq!(found(&git, "https://host/x"), None);
+        fixture.run(&["config", "http.https://host/.sslCert", "/me.pem"]);
+        let both = Some(("/me.pem".into(), "/me.pem".into()));
+        assert_eq!(found(&git, "https://host/x"), both);
+        fixture.run(&["config", "http.https://host/.sslKey", "/me.key"]);
+        let pair = Some(("/me.pem".into(), "/me.key".into()));
+        assert_eq!(found(&git, "https://host/x"), pair);
+        assert_eq!(found(&git, "https://other/x"), None);
+        assert_eq!(found(&git, "ssh://host/x"), None);
+        let git = git.with_env("GIT_SSL_CERT", "/env.pem");
+        let env = Some(("/env.pem".into(), "/me.key".into()));
+        assert_eq!(found(&git, "https://host/x"), env);
+    }
+
+    #[test]
+    fn one_repository_may_be_reached_in_several_ways() {
+        for (one, other, is_same) in [
+            (
+                "https://host/team/game.git",
+                "https://me@HOST:8443/team/game/",
+                true,
+            ),
+            ("git@host:team/game.git", "https://host/team/game", true),
+            ("ssh://host/~/game.git", "host:game", true),
+            ("https://host/team/game", "https://host/game", false),
+            ("https://host/game", "https://other/game", false),
+        ] {
+            assert_eq!(
+                at(one).is_same_repository(&at(other)),
+                is_same,
+                "{one} {other}"
+            );
+            assert_eq!(
+                at(other).is_same_repository(&at(one)),
+                is_same,
+                "{one} {other}"
+            );
+        }
     }
 
     #[test]

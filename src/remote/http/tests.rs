@@ -1,6 +1,7 @@
 //! The client against the real server, and against peers that break off, stall and lie.
 
 mod hostile;
+mod own;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -34,6 +35,7 @@ fn means(git: &Git) -> Means {
     Means {
         git: git.clone(),
         patience: patience(),
+        own: Default::default(),
         roots: None,
         proxy: None,
         ssh: Ssh {

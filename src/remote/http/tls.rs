@@ -4,17 +4,20 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::fault::lasting;
+use super::own::Identity;
 use crate::wire::ExchangeError;
 
 /// Whom to believe: those that this system believes, or, where one is named, those in a file.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Roots {
     pub(super) file: Option<PathBuf>,
+    /// Who this is, for servers that ask.
+    pub(super) identity: Option<Identity>,
 }
 
 impl Roots {
@@ -28,9 +31,40 @@ impl Roots {
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| lasting(error, None))?;
-        let mut config = config.with_root_certificates(roots).with_no_client_auth();
+        let config = config.with_root_certificates(roots);
+        let mut config = match &self.identity {
+            None => config.with_no_client_auth(),
+            Some(identity) => {
+                let (chain, key) = identity.read()?;
+                let config = config.with_client_auth_cert(chain, key);
+                config.map_err(|error| identity.bad(&identity.key, &error.to_string()))?
+            }
+        };
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Arc::new(config))
+    }
+}
+
+impl Identity {
+    fn read(
+        &self,
+    ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), ExchangeError> {
+        let chain = CertificateDer::pem_file_iter(&self.certificate)
+            .and_then(|all| all.collect::<Result<Vec<_>, _>>())
+            .map_err(|error| self.bad(&self.certificate, &error.to_string()))?;
+        if chain.is_empty() {
+            return Err(self.bad(&self.certificate, "there is no certificate in it"));
+        }
+        let key = PrivateKeyDer::from_pem_file(&self.key);
+        let key = key.map_err(|error| self.bad(&self.key, &error.to_string()))?;
+        Ok((chain, key))
+    }
+
+    fn bad(&self, file: &Path, why: &str) -> ExchangeError {
+        let message = format!("{}: {why}", file.display());
+        let hint = "http.sslCert and http.sslKey, or GIT_SSL_CERT and GIT_SSL_KEY, name these files, in PEM \
+                    and without a password";
+        lasting(message, Some(hint))
     }
 }
 
