@@ -20,7 +20,9 @@ pub mod url;
 
 use std::collections::HashSet;
 use std::fmt;
+use std::io::BufRead;
 
+use lob_store::delta::Signature;
 use lob_store::reconcile::{Difference, LobSet};
 use lob_store::{ChunkId, Cursor, Epoch, Frame, Kin, LobId, LobInfo, Manifest, StoreId};
 
@@ -38,6 +40,10 @@ pub type AskKin<'a> = &'a mut dyn FnMut(&[ChunkId]) -> Result<Vec<Option<Kin>>>;
 
 /// Chunks and segments after which an answer with manifests ends: some 40 MiB of them.
 pub const MANIFEST_ITEMS: usize = 1 << 20;
+/// Longest lob of which a delta is made for who has only a signature of another.
+pub const ROLLED_MAX: u64 = 4 << 30;
+/// Bytes of the versions that one request may have differences made against, together.
+pub const DIFFERENCE_BASE_MAX: u64 = 4 << 30;
 
 /// What both sides of a replication can be asked.
 pub trait Remote: fmt::Debug + Send + Sync {
@@ -64,6 +70,10 @@ pub trait Remote: fmt::Debug + Send + Sync {
     /// As [`Remote::recall`]; and what is there is durable, and counts as stored just now: whoever
     /// cleans up there leaves it alone as long as he grants to what is new.
     fn hold(&self, ids: &[LobId]) -> Result<Vec<Option<u64>>>;
+    /// Holds all lobs that are there but these, as [`Remote::hold`] does. False where they have to be named.
+    fn hold_others(&self, _but: &[LobId]) -> Result<bool> {
+        Ok(false)
+    }
     /// For each id whether the store holds that chunk.
     fn has_chunks(&self, ids: &[ChunkId]) -> Result<Vec<bool>>;
     /// For each id the manifest, or `None` where the store does not hold the lob. The answer ends early,
@@ -87,6 +97,21 @@ pub trait Remote: fmt::Debug + Send + Sync {
         relied: &HashSet<ChunkId>,
         each: &mut dyn FnMut(Frame) -> Result<()>,
     ) -> Result<()>;
+    /// As [`Remote::each_frame`]; and where [`Remote::makes_differences`], frames may also be made now that
+    /// stand on what the receiver holds of other versions.
+    fn each_frame_against(
+        &self,
+        ids: &[ChunkId],
+        relied: &HashSet<ChunkId>,
+        _against: &Against,
+        each: &mut dyn FnMut(Frame) -> Result<()>,
+    ) -> Result<()> {
+        self.each_frame(ids, relied, each)
+    }
+    /// Whether it makes differences for who fetches, since bytes cost more on the way than time there.
+    fn makes_differences(&self) -> bool {
+        false
+    }
     /// Calls `each` for delta frames of what a receiver lacks of a lob, against another version of it
     /// that this store holds too; `kin` asks the receiver. Returns the chunks that need not be sent
     /// in another way. A store that makes no deltas returns none.
@@ -98,6 +123,17 @@ pub trait Remote: fmt::Debug + Send + Sync {
         _each: &mut dyn FnMut(Frame) -> Result<()>,
     ) -> Result<HashSet<ChunkId>> {
         Ok(HashSet::new())
+    }
+    /// Calls `take` with the delta that makes a lob from the file that `signature` is of, and that has at
+    /// most so many bytes. False where there is none, or it would be longer, or nobody makes one.
+    fn delta(
+        &self,
+        _lob: &LobId,
+        _signature: &Signature,
+        _most: u64,
+        _take: &mut dyn FnMut(&mut dyn BufRead) -> Result<()>,
+    ) -> Result<bool> {
+        Ok(false)
     }
     /// Calls `each` for every lob in the store, in no order, each once.
     fn each_lob(&self, each: &mut dyn FnMut(LobInfo) -> Result<()>) -> Result<()>;
@@ -127,6 +163,15 @@ pub trait Remote: fmt::Debug + Send + Sync {
         }
         Ok(digest.finish())
     }
+}
+
+/// Versions that a receiver holds whole, for what it fetches of others.
+#[derive(Debug, Default)]
+pub struct Against {
+    /// Lobs that are fetched, each with the one that is like it.
+    pub versions: Vec<(LobId, LobId)>,
+    /// All chunks of the latter.
+    pub chunks: HashSet<ChunkId>,
 }
 
 /// The receiving end of a store. Nothing of it is visible to others before [`Upload::publish`].

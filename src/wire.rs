@@ -15,7 +15,7 @@ use std::io::{self, Read, Write};
 use bytes::Bytes;
 
 pub use field::{Field, FieldReader, FieldWriter, Tag, WireError};
-pub use message::{Asked, Differing, Hello, Welcome};
+pub use message::{Asked, Differing, Hello, Rolled, Welcome};
 pub use refusal::{ExchangeError, Refusal, RefusalKind};
 
 /// What a request asks for. Each may be sent again: twice the same does what once does.
@@ -47,6 +47,8 @@ pub enum Verb {
     Digest,
     /// Which lobs differ from those of who asks (docs/reconcile.md).
     Differ,
+    /// The delta that makes a lob from a file of which only a signature is known.
+    Delta,
     /// Frames to store, and manifests of lobs to name when they are there.
     Put,
 }
@@ -64,7 +66,7 @@ pub enum Rights {
 
 impl Verb {
     /// All verbs.
-    pub const ALL: [Verb; 14] = [
+    pub const ALL: [Verb; 15] = [
         Verb::Hello,
         Verb::Sizes,
         Verb::Recall,
@@ -78,6 +80,7 @@ impl Verb {
         Verb::Lobs,
         Verb::Digest,
         Verb::Differ,
+        Verb::Delta,
         Verb::Put,
     ];
 
@@ -97,6 +100,7 @@ impl Verb {
             Verb::Lobs => "lobs",
             Verb::Digest => "digest",
             Verb::Differ => "differ",
+            Verb::Delta => "delta",
             Verb::Put => "put",
         }
     }

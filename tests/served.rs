@@ -2,7 +2,10 @@
 
 mod conformance;
 mod differ;
+mod differences;
 mod faults;
+mod held;
+mod rolled;
 mod transcripts;
 
 use std::fmt;

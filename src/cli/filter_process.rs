@@ -8,6 +8,7 @@ use super::{Outcome, remedy};
 use crate::git::filter::{self, Failure as Because};
 use crate::git::pipes;
 use crate::sync::convert::{Converter, Paths, Summary, Surroundings, Unkept, said};
+use crate::sync::wanted::Want;
 use crate::sync::{self, Local, fetch};
 use crate::ui::{Exit, Failure, Ui, escape};
 
@@ -74,8 +75,8 @@ struct Stopped {
 }
 
 impl Surroundings for Around<'_> {
-    fn fetch(&self, local: &Local, wanted: &[LobInfo]) -> Result<Vec<(LobInfo, u64)>, Because> {
-        let size = wanted.iter().map(|lob| lob.size).sum();
+    fn fetch(&self, local: &Local, wanted: &[Want]) -> Result<Vec<(LobInfo, u64)>, Because> {
+        let size = wanted.iter().map(|want| want.size).sum();
         let bar = self
             .ui
             .bar("Receiving", Some(size), Some(wanted.len() as u64));

@@ -8,18 +8,18 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lob_store::{LobInfo, StoreId};
 use serde::Serialize;
 
 use super::Outcome;
 use crate::git::remotes::store_inside;
 use crate::remote::http::ssh::words;
 use crate::serve::{
-    App, Beneath, Caller, Config, Gate, Grant, Log, Only, Places, RepoName, Server, TokenFile,
-    Witness, acceptor, appended, make_private,
+    App, Beneath, Change, Config, Gate, Grant, Log, Only, Places, RepoName, Server, Shares,
+    TokenFile, Witness, acceptor, appended, make_private,
 };
 use crate::sync::Home;
 use crate::sync::users::{User, Users};
+use crate::ui::bytes::Size;
 use crate::ui::{Exit, Explain, Failure, Ui};
 
 /// Where a served directory keeps what is the server's own.
@@ -80,6 +80,9 @@ pub(super) struct Args {
     /// Read all of this and the limits from a file; options win over it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Take at most so much of all pushes before it is verified, such as 200G
+    #[arg(long, value_name = "SIZE")]
+    stage_bytes: Option<Size>,
     /// Add a line of JSON for each request to this file; '-' is stdout
     #[arg(long, value_name = "FILE")]
     access_log: Option<PathBuf>,
@@ -139,6 +142,9 @@ fn settled(args: &Args) -> Result<Config, Failure> {
     config.behind_proxy |= args.behind_proxy;
     config.read_only |= args.read_only;
     config.append_only |= args.append_only;
+    if let Some(Size(most)) = args.stage_bytes {
+        config.limits.stage_bytes = Some(most);
+    }
     Ok(config)
 }
 
@@ -171,8 +177,10 @@ fn listen(config: &Config, listener: TcpListener, ui: &Ui) -> Outcome {
     let tokens = config.tokens.clone().unwrap_or_else(|| token::file(&root));
     let gate = Gate::by_token(TokenFile::at(&tokens), config.anonymous, most(config));
     let log = Arc::new(log(config, Some(&root))?);
-    let places = Box::new(Beneath::new(&root, Arc::new(Signing(log.clone()))));
-    let app = App::new(places, gate, limits(config)?, log).behind_proxy(config.behind_proxy);
+    let limits = limits(config)?;
+    let places = Beneath::new(&root, Arc::new(Signing(log.clone())));
+    let places = Box::new(places.with_stage(limits.stage_bytes));
+    let app = App::new(places, gate, limits, log).behind_proxy(config.behind_proxy);
     let server = Server::new(app)?;
     server.stop_on_signals()?;
     let tls_is_on = tls.is_some();
@@ -197,17 +205,17 @@ fn listen(config: &Config, listener: TcpListener, ui: &Ui) -> Outcome {
 struct Signing(Arc<Log>);
 
 impl Witness for Signing {
-    fn relied_on(&self, dir: &Path) -> io::Result<()> {
-        // By whose refs a store inside a git repository is cleaned up is known.
+    fn relied_on(&self, dir: &Path, elsewhere: bool) -> io::Result<()> {
+        // By whose refs a store inside a git repository is cleaned up is known, unless they go elsewhere.
         let is_git = |dir: &Path| dir.join("HEAD").is_file() && dir.join("objects").is_dir();
-        match dir.parent().is_some_and(is_git) {
+        match dir.parent().is_some_and(is_git) && !elsewhere {
             true => Ok(()),
             false => Users::of(dir).add(&User::served()),
         }
     }
 
-    fn stored(&self, caller: &Caller, store: StoreId, lobs: &[LobInfo], bytes: u64) {
-        self.0.stored(caller, store, lobs, bytes);
+    fn changed(&self, change: &Change<'_>) -> io::Result<()> {
+        self.0.changed(change)
     }
 }
 
@@ -216,11 +224,12 @@ fn stdio(args: &Args, config: &Config) -> Outcome {
         (None, None) => Log::none(),
         _ => log(config, config.root.as_deref())?,
     };
-    let log = Arc::new(log);
+    let (log, limits) = (Arc::new(log), limits(config)?);
     let places: Box<dyn Places> = match (&config.root, &args.path) {
         (None, Some(path)) => {
             let witness = Arc::new(Signing(log.clone()));
-            Box::new(Only::new(store_at(&expanded(path)?), witness))
+            let shares = Shares::with_stage(limits.stage_bytes);
+            Box::new(Only::new(store_at(&expanded(path)?), witness, shares))
         }
         (None, None) => {
             return Err(Failure::usage("nothing says what to serve")
@@ -229,7 +238,8 @@ fn stdio(args: &Args, config: &Config) -> Outcome {
         (Some(_), path) => {
             let name = asked(path.as_deref())?;
             let root = root(config)?;
-            Box::new(Beneath::new(&root, Arc::new(Signing(log.clone()))).only(name))
+            let places = Beneath::new(&root, Arc::new(Signing(log.clone())));
+            Box::new(places.with_stage(limits.stage_bytes).only(name))
         }
     };
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
@@ -244,7 +254,7 @@ fn stdio(args: &Args, config: &Config) -> Outcome {
         },
         most(config),
     );
-    Server::new(App::new(places, gate, limits(config)?, log))?.stdio();
+    Server::new(App::new(places, gate, limits, log))?.stdio();
     Ok(Exit::Done)
 }
 

@@ -140,6 +140,27 @@ pub fn list(repo: &Repo, prefixes: &[&str]) -> Result<Vec<Ref>> {
     Ok(refs)
 }
 
+/// What HEAD was last, by its reflog, and then the parents of these commits; nothing where there is no
+/// reflog. One process.
+pub fn last_heads(repo: &Repo) -> Result<Vec<Oid>> {
+    let words = ["log", "-g", "-n", "3", "--format=%H %P", "HEAD", "--"];
+    let answer = repo.git().output(words)?;
+    let lines = answer.split(|&byte| byte == b'\n');
+    let (mut heads, mut parents) = (Vec::new(), Vec::new());
+    for line in lines {
+        let mut oids = line.split(|&byte| byte == b' ').filter_map(Oid::from_hex);
+        heads.extend(oids.next());
+        parents.extend(oids);
+    }
+    for parent in parents {
+        if !heads.contains(&parent) {
+            heads.push(parent);
+        }
+    }
+    heads.dedup();
+    Ok(heads)
+}
+
 fn parse(line: &[u8]) -> Option<Ref> {
     let mut fields = line.splitn(7, |&byte| byte == 0);
     let mut field = || fields.next();

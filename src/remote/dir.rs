@@ -4,16 +4,17 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
-use std::io;
+use std::io::{self, BufRead, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use lob_store::delta::{Signature, make_from, worth};
 use lob_store::disk::{Disk, OsDisk};
 use lob_store::{ChunkId, Cursor, Epoch, Frame, Kin, LobId, LobInfo, Manifest};
 use lob_store::{Store, StoreId, Writer};
 
 use super::error::{Error, Result};
-use super::{AskKin, MANIFEST_ITEMS, Origin, Remote, Upload};
+use super::{AskKin, MANIFEST_ITEMS, Origin, ROLLED_MAX, Remote, Upload};
 
 /// What a directory is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,6 +202,35 @@ impl Remote for Store {
         told(done, failed)
     }
 
+    fn delta(
+        &self,
+        lob: &LobId,
+        signature: &Signature,
+        most: u64,
+        take: &mut dyn FnMut(&mut dyn BufRead) -> Result<()>,
+    ) -> Result<bool> {
+        match self.lob(lob)? {
+            Some(lob) if lob.size <= ROLLED_MAX => {}
+            _ => return Ok(false),
+        }
+        let mut new = self.stored(lob)?;
+        let size = new.size();
+        if !worth(signature, &mut new, size)? {
+            return Ok(false);
+        }
+        // It must not be known to be too long when half of it has been sent.
+        let mut made = Short {
+            bytes: Vec::new(),
+            most: usize::try_from(most).unwrap_or(usize::MAX),
+            is_over: false,
+        };
+        match make_from(signature, &mut new, size, true, &mut made, &()) {
+            Ok(_) => take(&mut made.bytes.as_slice()).map(|()| true),
+            Err(_) if made.is_over => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn each_lob(&self, each: &mut dyn FnMut(LobInfo) -> Result<()>) -> Result<()> {
         let failed = Cell::new(None);
         let done = Store::each_lob(self, &mut |lob| note(each(lob), &failed));
@@ -217,6 +247,28 @@ impl Remote for Store {
 
     fn free_space(&self) -> Result<Option<u64>> {
         Ok(Store::free_space(self)?)
+    }
+}
+
+/// Bytes in memory, of which there may be so many.
+struct Short {
+    bytes: Vec<u8>,
+    most: usize,
+    is_over: bool,
+}
+
+impl Write for Short {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.is_over |= bytes.len() > self.most - self.bytes.len();
+        if self.is_over {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

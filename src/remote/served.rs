@@ -4,27 +4,28 @@
 //! its limits. What is in frames is verified by the store that takes them.
 
 mod compare;
+mod frames;
 mod listed;
+mod rolled;
 mod sending;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::io::Read;
+use std::io::{BufRead, Read};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use lob_store::delta::Signature;
 use lob_store::reconcile::{Difference, LobSet};
 use lob_store::{ChunkId, Cursor, Epoch, Frame, Kin, LobId, LobInfo, Manifest, StoreId};
 
 use super::error::{Error, Result};
 use super::http::Place;
-use super::{Access, Digest, Digester, Origin, Remote, Upload, retrying};
+use super::{Access, Against, Digest, Digester, Origin, Remote, Upload, retrying};
 use crate::git::{Config, Git};
 use crate::wire::list::{read_flags, read_kins, read_sizes, take_lobs};
-use crate::wire::message::{IDS_MAX, RELIED_MAX};
-use crate::wire::{
-    Asked, Body, Exchange, ExchangeError, Field, FieldReader, Hello, Refusal, RefusalKind,
-};
+use crate::wire::message::{CAN_DIFFERENCES, CAN_HOLD_OTHERS, IDS_MAX};
+use crate::wire::{Asked, Body, Exchange, ExchangeError, FieldReader, Hello, Refusal, RefusalKind};
 use crate::wire::{Tag, Verb, Welcome, WireError};
 use compare::compare;
 use listed::read_manifests;
@@ -39,6 +40,14 @@ pub struct Served {
     store: StoreId,
     /// Whether it answers what differs.
     differs: bool,
+    /// Whether what needs its lobs is in no repository that has the store inside.
+    elsewhere: bool,
+    /// Whether it holds all lobs but some at once.
+    holds_others: bool,
+    /// Whether it makes deltas from signatures.
+    rolls: bool,
+    /// Whether it makes differences from what is here.
+    makes_differences: bool,
     now: Mutex<Now>,
     /// What frames of chunks stand on that came with manifests, and is asked for next.
     kins: Mutex<HashMap<ChunkId, Kin>>,
@@ -115,10 +124,20 @@ impl Served {
                 exchange,
                 store: welcome.store,
                 differs: welcome.verbs.iter().any(|verb| verb == Verb::Differ.name()),
+                elsewhere: false,
+                holds_others: welcome.can.iter().any(|name| name == CAN_HOLD_OTHERS),
+                rolls: welcome.verbs.iter().any(|verb| verb == Verb::Delta.name()),
+                makes_differences: welcome.can.iter().any(|name| name == CAN_DIFFERENCES),
                 now: Mutex::new(Now::of(&welcome)),
                 kins: Mutex::default(),
             }),
         }
+    }
+
+    /// Says whether the commits that need its lobs go to another repository than the one that has the store
+    /// inside, if one has: then nobody there knows what is needed.
+    pub fn used_from_elsewhere(self, elsewhere: bool) -> Served {
+        Served { elsewhere, ..self }
     }
 
     /// What the service says of the store, asked again where that is due.
@@ -139,11 +158,10 @@ impl Served {
         Ok(*now)
     }
 
-    fn request(&self, ids: impl Iterator<Item = [u8; 32]>, relied: &[ChunkId]) -> Result<Vec<u8>> {
+    fn request(&self, ids: impl Iterator<Item = [u8; 32]>) -> Result<Vec<u8>> {
         let asked = Asked {
-            store: self.store,
-            ids: ids.collect(),
-            relied: relied.iter().map(|id| *id.as_bytes()).collect(),
+            elsewhere: self.elsewhere,
+            ..Asked::about(self.store, ids.collect())
         };
         asked.encode().map_err(|error| self.unasked(error))
     }
@@ -175,59 +193,10 @@ impl Served {
     ) -> Result<Vec<T>> {
         let mut all = Vec::with_capacity(ids.len());
         for some in ids.chunks(IDS_MAX) {
-            let body = self.request(some.iter().map(|id| *bytes(id)), &[])?;
+            let body = self.request(some.iter().map(|id| *bytes(id)))?;
             all.extend(self.ask(verb, &body, |from| read(from, some.len()))?);
         }
         Ok(all)
-    }
-
-    fn some_frames(
-        &self,
-        ids: &[ChunkId],
-        relied: &[ChunkId],
-        each: &mut dyn FnMut(Frame) -> Result<()>,
-    ) -> Result<()> {
-        let body = self.request(ids.iter().map(|id| *id.as_bytes()), relied)?;
-        let mut answer = self.exchange(Verb::Frames, &body)?;
-        let mut from = FieldReader::new(&mut answer);
-        let mut wanted: HashSet<ChunkId> = ids.iter().copied().collect();
-        let relied: HashSet<&ChunkId> = relied.iter().collect();
-        while let Some(field) = from.next_frame(&[]).map_err(|e| self.failed(e))? {
-            let Field::Frame(frame) = field else {
-                return Err(self.unasked("another field than a frame"));
-            };
-            // So there are never more frames than ids.
-            let news = frame.chunks.iter().filter(|(id, _)| wanted.remove(id));
-            if news.count() == 0 {
-                return Err(self.unasked("a frame without anything that was asked for"));
-            }
-            if let Some(base) = frame.bases.iter().find(|base| !relied.contains(base)) {
-                return Err(self.unasked(format!("a frame that stands on chunk {base}")));
-            }
-            each(frame)?;
-        }
-        match wanted.into_iter().next() {
-            None => Ok(()),
-            Some(id) => Err(lob_store::Error::NoChunk(id).into()),
-        }
-    }
-
-    fn some_chunks(
-        &self,
-        ids: &[ChunkId],
-        each: &mut dyn FnMut(ChunkId, &[u8]) -> Result<()>,
-    ) -> Result<()> {
-        let body = self.request(ids.iter().map(|id| *id.as_bytes()), &[])?;
-        let mut answer = self.exchange(Verb::Chunks, &body)?;
-        let mut from = FieldReader::new(&mut answer);
-        for id in ids {
-            match from.next(&[Tag::Chunk]).map_err(|e| self.failed(e))? {
-                Some((_, bytes)) if ChunkId::of(&bytes) == *id => each(*id, &bytes)?,
-                Some(_) => return Err(self.unasked(format!("another chunk than {id}"))),
-                None => return Err(lob_store::Error::NoChunk(*id).into()),
-            }
-        }
-        from.end().map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: WireError) -> Error {
@@ -363,13 +332,27 @@ impl Remote for Served {
         self.about(Verb::Hold, (ids, LobId::as_bytes), read_sizes)
     }
 
+    fn hold_others(&self, but: &[LobId]) -> Result<bool> {
+        if !self.holds_others || but.len() > IDS_MAX {
+            return Ok(false);
+        }
+        let asked = Asked {
+            elsewhere: self.elsewhere,
+            others: true,
+            ..Asked::about(self.store, but.iter().map(|id| *id.as_bytes()).collect())
+        };
+        let body = asked.encode().map_err(|error| self.unasked(error))?;
+        self.ask(Verb::Hold, &body, |from| from.end())?;
+        Ok(true)
+    }
+
     fn has_chunks(&self, ids: &[ChunkId]) -> Result<Vec<bool>> {
         self.about(Verb::Has, (ids, ChunkId::as_bytes), read_flags)
     }
 
     fn manifests(&self, ids: &[LobId]) -> Result<Vec<Option<Manifest>>> {
         let ids = &ids[..ids.len().min(IDS_MAX)];
-        let body = self.request(ids.iter().map(|id| *id.as_bytes()), &[])?;
+        let body = self.request(ids.iter().map(|id| *id.as_bytes()))?;
         let (found, kins) = self.ask(Verb::Manifests, &body, |from| read_manifests(from, ids))?;
         *self.kins.lock().unwrap_or_else(PoisonError::into_inner) = kins;
         Ok(found)
@@ -401,14 +384,39 @@ impl Remote for Served {
         relied: &HashSet<ChunkId>,
         each: &mut dyn FnMut(Frame) -> Result<()>,
     ) -> Result<()> {
-        // What stands on others comes newly made.
-        let relied: Vec<ChunkId> = relied.iter().copied().take(RELIED_MAX).collect();
+        self.each_frame_against(ids, relied, &Against::default(), each)
+    }
+
+    fn each_frame_against(
+        &self,
+        ids: &[ChunkId],
+        relied: &HashSet<ChunkId>,
+        against: &Against,
+        each: &mut dyn FnMut(Frame) -> Result<()>,
+    ) -> Result<()> {
         ids.chunks(IDS_MAX)
-            .try_for_each(|some| self.some_frames(some, &relied, each))
+            .try_for_each(|some| self.some_frames(some, relied, against, each))
+    }
+
+    fn makes_differences(&self) -> bool {
+        self.makes_differences
+    }
+
+    fn delta(
+        &self,
+        lob: &LobId,
+        signature: &Signature,
+        most: u64,
+        take: &mut dyn FnMut(&mut dyn BufRead) -> Result<()>,
+    ) -> Result<bool> {
+        match self.rolls {
+            true => self.rolled(lob, signature, most, take),
+            false => Ok(false),
+        }
     }
 
     fn each_lob(&self, each: &mut dyn FnMut(LobInfo) -> Result<()>) -> Result<()> {
-        let body = self.request(std::iter::empty(), &[])?;
+        let body = self.request(std::iter::empty())?;
         let mut answer = self.exchange(Verb::Lobs, &body)?;
         let mut from = FieldReader::new(&mut answer);
         while let Some((_, bytes)) = from.next(&[Tag::Lobs]).map_err(|e| self.failed(e))? {
@@ -443,7 +451,7 @@ impl Remote for Served {
             }
             return Ok(digest.finish());
         }
-        let body = self.request(ids.iter().map(|id| *id.as_bytes()), &[])?;
+        let body = self.request(ids.iter().map(|id| *id.as_bytes()))?;
         self.ask(Verb::Digest, &body, |from| {
             let found = from.next(&[Tag::Digest])?.map(|(_, bytes)| bytes);
             from.end()?;

@@ -31,6 +31,11 @@ pub trait Places: Send + Sync {
     /// The service of the store of `name`. `rights` are those of who asks: a store that is not there yet
     /// may be made for somebody who may append. Blocks.
     fn open(&self, name: &RepoName, rights: Rights) -> Result<Arc<dyn Serve>, Refusal>;
+
+    /// Bytes that came and wait to be verified.
+    fn staged(&self) -> u64 {
+        0
+    }
 }
 
 /// Where a connection comes from.
@@ -148,7 +153,7 @@ impl App {
         if !peer.is_local && !self.gate.is_known(request.headers()) {
             return refused(&unknown());
         }
-        text(StatusCode::OK, self.metrics.page())
+        text(StatusCode::OK, self.metrics.page(self.places.staged()))
     }
 
     async fn call(

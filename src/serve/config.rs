@@ -51,6 +51,8 @@ pub struct LimitsConfig {
     connections: Option<usize>,
     requests: Option<usize>,
     request_bytes: Option<u64>,
+    /// See [`Limits::stage_bytes`]; an option of the command line wins over it.
+    pub stage_bytes: Option<u64>,
     head_seconds: Option<f64>,
     stall_seconds: Option<f64>,
     idle_seconds: Option<f64>,
@@ -113,10 +115,14 @@ impl LimitsConfig {
             Some(0) => Err(format!("limits.{name} is 0: nobody could be served")),
             count => Ok(count.unwrap_or(usual)),
         };
+        if self.stage_bytes == Some(0) {
+            return Err("limits.stage-bytes is 0: nothing could be pushed".into());
+        }
         Ok(Limits {
             connections: count("connections", self.connections, usual.connections)?,
             requests: count("requests", self.requests, usual.requests)?,
             request_bytes: self.request_bytes.unwrap_or(usual.request_bytes),
+            stage_bytes: self.stage_bytes.unwrap_or(usual.stage_bytes),
             head_bytes: usual.head_bytes,
             head: time("head-seconds", self.head_seconds, usual.head)?,
             stall: time("stall-seconds", self.stall_seconds, usual.stall)?,
@@ -164,6 +170,7 @@ mod tests {
             ("anonymous = 'all'", "all"),
             ("[limits]\nstall-seconds = -1", "stall-seconds"),
             ("[limits]\nrequests = 0", "requests"),
+            ("[limits]\nstage-bytes = 0", "stage-bytes"),
             ("[limits]\nnothing = 0", "nothing"),
         ] {
             let error = read(text).unwrap_err().to_string();

@@ -12,6 +12,8 @@ pub struct Limits {
     pub requests: usize,
     /// Bytes in the body of one request.
     pub request_bytes: u64,
+    /// Bytes of all requests that came and wait to be verified.
+    pub stage_bytes: u64,
     /// Bytes in the head of one request.
     pub head_bytes: usize,
     /// Time for the handshake of TLS, and for the head of a request.
@@ -33,6 +35,7 @@ impl Default for Limits {
             requests: 64,
             // A push is one request; what it brings is on disk as it comes.
             request_bytes: 1 << 40,
+            stage_bytes: 1 << 40,
             head_bytes: 16 << 10,
             head: Duration::from_secs(10),
             stall: Duration::from_secs(30),

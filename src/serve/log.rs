@@ -6,11 +6,10 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use lob_store::{LobInfo, StoreId};
+use lob_store::LobInfo;
 use serde::Serialize;
 
-use super::service::Witness;
-use crate::wire::Caller;
+use super::service::{Change, What, Witness};
 
 /// One request.
 #[derive(Debug)]
@@ -106,16 +105,19 @@ impl Log {
     }
 }
 
-/// Which lobs came, beside the line of the request that brought them.
+/// Which lobs were changed, beside the line of the request that did it.
 #[derive(Serialize)]
 struct StoredLine<'a> {
     time: f64,
     from: &'a str,
     who: &'a str,
-    what: &'a str,
+    what: &'static str,
     store: String,
     bytes: u64,
     lobs: Vec<StoredLob>,
+    /// Lobs that were left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    but: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -125,28 +127,47 @@ struct StoredLob {
 }
 
 impl Witness for Log {
-    fn stored(&self, caller: &Caller, store: StoreId, lobs: &[LobInfo], bytes: u64) {
+    fn changed(&self, change: &Change<'_>) -> io::Result<()> {
         let Some(audit) = &self.audit else {
-            return;
+            return Ok(());
         };
-        let lob = |lob: &LobInfo| StoredLob {
-            oid: format!("blake3:{}", lob.id),
-            size: lob.size,
+        let oid = |lob: &LobInfo| format!("blake3:{}", lob.id);
+        let all = change.lobs.iter();
+        let (lobs, but) = match change.what {
+            What::HeldOthers => (Vec::new(), all.map(oid).collect()),
+            _ => {
+                let lob = |lob: &LobInfo| StoredLob {
+                    oid: oid(lob),
+                    size: lob.size,
+                };
+                (all.map(lob).collect(), Vec::new())
+            }
         };
         let line = StoredLine {
             time: now(),
-            from: &caller.from,
-            who: &caller.name,
-            what: "stored",
-            store: store.to_string(),
-            bytes,
-            lobs: lobs.iter().map(lob).collect(),
+            from: &change.caller.from,
+            who: &change.caller.name,
+            what: match change.what {
+                What::Stored => "stored",
+                What::Cut => "cut",
+                What::Held => "held",
+                What::HeldOthers => "held-others",
+                What::Recalled => "recalled",
+            },
+            store: change.store.to_string(),
+            bytes: change.bytes,
+            lobs,
+            but,
         };
         let mut line = serde_json::to_vec(&line).unwrap_or_default();
         line.push(b'\n');
         let mut audit = audit.lock().unwrap_or_else(PoisonError::into_inner);
-        // The line of the request follows, and with it the answer depends on the disk.
-        let _ = audit.write_all(&line);
+        audit.write_all(&line)?;
+        match change.what {
+            // The line of a request follows, and with it the answer depends on the disk; or there is none.
+            What::Stored | What::Held | What::HeldOthers | What::Cut => Ok(()),
+            What::Recalled => audit.sync_data(),
+        }
     }
 }
 

@@ -59,7 +59,7 @@ impl Metrics {
     }
 
     /// All of them, one a line.
-    pub(super) fn page(&self) -> String {
+    pub(super) fn page(&self, staged: u64) -> String {
         let mut page = String::new();
         let connections = self.connections.load(Ordering::Relaxed);
         let accepted = self.accepted();
@@ -70,6 +70,9 @@ impl Metrics {
             "Connections that are open",
         );
         line(&mut page, "lob_connections", connections);
+        let help = "Bytes that came and wait to be verified";
+        head(&mut page, "lob_stage_bytes", "gauge", help);
+        line(&mut page, "lob_stage_bytes", staged);
         head(
             &mut page,
             "lob_connections_total",
@@ -139,10 +142,11 @@ mod tests {
         metrics.served(Verb::Put, 10, 2, Duration::from_millis(1500));
         metrics.served(Verb::Put, 5, 2, Duration::from_millis(500));
         metrics.refused(RefusalKind::Busy);
-        let page = metrics.page();
+        let page = metrics.page(7);
         for line in [
             "# TYPE lob_connections gauge",
             "lob_connections 1",
+            "lob_stage_bytes 7",
             "lob_connections_total 2",
             "lob_requests_total{verb=\"put\"} 2",
             "lob_received_bytes_total{verb=\"put\"} 15",

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::app::Places;
 use super::name::RepoName;
-use super::service::{Service, Witness};
+use super::service::{Service, Shares, Witness};
 use crate::wire::{Refusal, RefusalKind, Rights, Serve};
 
 /// Stores that are kept open.
@@ -18,6 +18,7 @@ pub struct Beneath {
     root: PathBuf,
     witness: Arc<dyn Witness>,
     open: Mutex<HashMap<PathBuf, Open>>,
+    shares: Arc<Shares>,
 }
 
 /// A store that is open, and which directory it was.
@@ -36,6 +37,15 @@ impl Beneath {
             root: root.to_path_buf(),
             witness,
             open: Mutex::default(),
+            shares: Arc::default(),
+        }
+    }
+
+    /// With at most so many bytes in the stages of all.
+    pub fn with_stage(self, most: u64) -> Beneath {
+        Beneath {
+            shares: Arc::new(Shares::with_stage(most)),
+            ..self
         }
     }
 
@@ -80,7 +90,9 @@ impl Beneath {
             // Those that are in use stay open until their requests end.
             open.clear();
         }
-        let service = Service::of_dir(dir.clone()).with_witness(self.witness.clone());
+        let service = Service::of_dir(dir.clone())
+            .with_witness(self.witness.clone())
+            .with_shares(self.shares.clone());
         let service = Arc::new(service);
         let kept = Open {
             mark,
@@ -92,6 +104,10 @@ impl Beneath {
 }
 
 impl Places for Beneath {
+    fn staged(&self) -> u64 {
+        self.shares.stage.bytes()
+    }
+
     fn open(&self, name: &RepoName, _: Rights) -> Result<Arc<dyn Serve>, Refusal> {
         let dir = self.dir(name).map_err(|_| {
             let message = format!("no store is at {name}");
@@ -105,6 +121,10 @@ impl Places for Beneath {
 struct Renamed(Beneath, RepoName);
 
 impl Places for Renamed {
+    fn staged(&self) -> u64 {
+        self.0.staged()
+    }
+
     fn open(&self, _: &RepoName, rights: Rights) -> Result<Arc<dyn Serve>, Refusal> {
         self.0.open(&self.1, rights)
     }
@@ -115,8 +135,9 @@ pub struct Only(Arc<Service>);
 
 impl Only {
     /// The store in `dir`; what is stored in it `witness` is told.
-    pub fn new(dir: PathBuf, witness: Arc<dyn Witness>) -> Only {
-        Only(Arc::new(Service::of_dir(dir).with_witness(witness)))
+    pub fn new(dir: PathBuf, witness: Arc<dyn Witness>, shares: Shares) -> Only {
+        let service = Service::of_dir(dir).with_witness(witness);
+        Only(Arc::new(service.with_shares(Arc::new(shares))))
     }
 }
 

@@ -6,8 +6,14 @@
 //! everybody who may read it.
 
 mod answer;
+mod differences;
+mod hold;
 mod put;
 mod refuse;
+mod rolled;
+mod shares;
+
+pub use shares::Shares;
 
 use std::fmt;
 use std::io::{self, BufWriter, Read, Write};
@@ -18,11 +24,11 @@ use lob_store::reconcile::Sketches;
 use lob_store::{LobInfo, StoreId};
 
 use crate::remote::{self, Access, Remote, open_dir};
-use crate::wire::message::VERSION;
+use crate::wire::message::{CAN_DIFFERENCES, CAN_HOLD_OTHERS, VERSION};
 use crate::wire::{
     Asked, Caller, Differing, FieldReader, FieldWriter, Hello, Refusal, RefusalKind, Rights,
 };
-use crate::wire::{Serve, Verb, Welcome};
+use crate::wire::{Rolled, Serve, Verb, Welcome};
 use refuse::{of_error, of_wire};
 
 /// Bytes of an answer that are gathered before they are sent.
@@ -33,19 +39,52 @@ type Open = dyn Fn(bool) -> remote::Result<Arc<dyn Remote>> + Send + Sync;
 
 /// Is told what was stored.
 pub trait Witness: Send + Sync {
-    /// Somebody is going to rely on the store in `dir`. It must be known there before anything counts.
-    fn relied_on(&self, _dir: &Path) -> io::Result<()> {
+    /// Somebody is going to rely on the store in `dir`; `elsewhere` says that his commits go to another
+    /// repository than the one that has it inside, if one has. It must be known there before anything
+    /// counts.
+    fn relied_on(&self, _dir: &Path, _elsewhere: bool) -> io::Result<()> {
         Ok(())
     }
 
-    /// `caller` has named these lobs in a store, for which this many bytes of frames came.
-    fn stored(&self, caller: &Caller, store: StoreId, lobs: &[LobInfo], bytes: u64);
+    /// A store was changed. Of what is not acknowledged by itself, as that lobs came back, it is durable
+    /// when this returns.
+    fn changed(&self, _change: &Change<'_>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What somebody changed in a store.
+#[derive(Debug)]
+pub struct Change<'a> {
+    /// Who.
+    pub caller: &'a Caller,
+    /// Which store.
+    pub store: StoreId,
+    /// What.
+    pub what: What,
+    /// The lobs; for [`What::HeldOthers`] those that were left out.
+    pub lobs: &'a [LobInfo],
+    /// Bytes of frames that came.
+    pub bytes: u64,
+}
+
+/// How a store was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// Lobs were named, whose chunks had come.
+    Stored,
+    /// Of a request that broke off, the chunks that came stay, and no lob.
+    Cut,
+    /// Lobs count as stored just now.
+    Held,
+    /// All lobs do but some.
+    HeldOthers,
+    /// Lobs that were set aside came back.
+    Recalled,
 }
 
 /// Nobody is told.
-impl Witness for () {
-    fn stored(&self, _: &Caller, _: StoreId, _: &[LobInfo], _: u64) {}
-}
+impl Witness for () {}
 
 /// The service of one store.
 pub struct Service {
@@ -54,6 +93,7 @@ pub struct Service {
     store: Mutex<Option<Arc<dyn Remote>>>,
     witness: Arc<dyn Witness>,
     sketches: Sketches,
+    shares: Arc<Shares>,
 }
 
 impl fmt::Debug for Service {
@@ -89,12 +129,18 @@ impl Service {
             store: Mutex::new(None),
             witness: Arc::new(()),
             sketches: Sketches::default(),
+            shares: Arc::default(),
         }
     }
 
     /// Tells `witness` what is stored.
     pub fn with_witness(self, witness: Arc<dyn Witness>) -> Service {
         Service { witness, ..self }
+    }
+
+    /// With a part in what others have too.
+    pub fn with_shares(self, shares: Arc<Shares>) -> Service {
+        Service { shares, ..self }
     }
 
     fn store(&self, create: bool) -> Result<Arc<dyn Remote>, Refusal> {
@@ -119,15 +165,12 @@ impl Service {
     }
 
     /// Lets it be known that somebody relies on the store from now on.
-    fn rely(&self) -> Result<(), Refusal> {
+    fn rely(&self, elsewhere: bool) -> Result<(), Refusal> {
         let Some(dir) = &self.dir else {
             return Ok(());
         };
-        let failed = |error| {
-            let message = format!("cannot write down who uses the store: {error}");
-            Refusal::new(RefusalKind::Internal, message)
-        };
-        self.witness.relied_on(dir).map_err(failed)
+        let noted = self.witness.relied_on(dir, elsewhere);
+        noted.map_err(|error| refuse::internal("cannot write down who uses the store", &error))
     }
 
     fn hello(
@@ -154,6 +197,7 @@ impl Service {
                 .map(|verb| verb.name().to_owned())
                 .collect(),
             program: concat!("lob ", env!("CARGO_PKG_VERSION")).into(),
+            can: vec![CAN_DIFFERENCES.into(), CAN_HOLD_OTHERS.into()],
         };
         welcome.write(to).map_err(refuse::of_sink)
     }
@@ -180,12 +224,19 @@ impl Serve for Service {
                 let store = self.meant(asked.store)?;
                 answer::differ(store.as_ref(), &asked.question, &self.sketches, &mut to)
             }),
+            Verb::Delta => Rolled::read(body).map_err(of_wire).and_then(|asked| {
+                let store = self.meant(asked.store)?;
+                rolled::answer(store.as_ref(), &self.shares.turns, &asked, &mut to)
+            }),
             verb => Asked::read(body).map_err(of_wire).and_then(|asked| {
                 let store = self.meant(asked.store)?;
-                if verb == Verb::Hold {
-                    self.rely()?;
+                let store = store.as_ref();
+                hold::check_flags(&asked, verb == Verb::Hold)?;
+                match verb {
+                    Verb::Hold => self.hold(caller, store, &asked, &mut to),
+                    Verb::Recall => self.recall(caller, store, &asked, &mut to),
+                    verb => answer::answer(store, &self.shares.turns, verb, asked, &mut to),
                 }
-                answer::answer(store.as_ref(), verb, asked, &mut to)
             }),
         };
         match done {

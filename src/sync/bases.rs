@@ -11,7 +11,7 @@ use super::error::Result;
 use super::wanted::Want;
 use super::worktree::Checkout;
 use crate::git::scan::{pointers_at, snapshot_pointers};
-use crate::git::{Oid, Pointer, Repo, Seen};
+use crate::git::{Oid, Pointer, Repo, Seen, refs};
 
 /// Lobs below this length are sent as they are.
 const SIZE_MIN: u64 = 4 << 10;
@@ -99,6 +99,42 @@ pub fn versions(
     super::wanted::keep(&mut seen);
     bases.extend(guess.bases(store)?);
     Ok(bases)
+}
+
+/// For each of these lobs, which are to be fetched, what `store` holds of the same path: in what is checked
+/// out or was, and around it. Hints, as paths are.
+pub fn held(repo: &Repo, store: &Store, wants: &[Want]) -> Result<HashMap<LobId, LobId>> {
+    let mut paths: Vec<&[u8]> = wants
+        .iter()
+        .filter(|want| !want.path.is_empty() && want.size >= SIZE_MIN)
+        .map(|want| &*want.path)
+        .collect();
+    paths.sort_unstable();
+    paths.dedup();
+    paths.truncate(PATHS_MAX);
+    let mut bases: HashMap<&[u8], LobId> = HashMap::new();
+    if paths.is_empty() || store.cursor()?.seq == 0 {
+        return Ok(HashMap::new());
+    }
+    let mut seen = Seen::open(repo);
+    // What is checked out or, where git has moved on, was before.
+    for commit in refs::last_heads(repo)?.into_iter().take(COMMITS_MAX) {
+        let found = pointers_at(repo, &mut seen, &[commit], &paths)?;
+        for (path, pointer) in paths.iter().zip(found) {
+            if let Some(Pointer::Lob { id, .. }) = pointer
+                && store.lob(&id)?.is_some()
+            {
+                let _ = bases.insert(path, id);
+            }
+        }
+        paths.retain(|path| !bases.contains_key(path));
+        if paths.is_empty() {
+            break;
+        }
+    }
+    super::wanted::keep(&mut seen);
+    let held = |want: &Want| Some((want.id, *bases.get(&*want.path)?));
+    Ok(wants.iter().filter_map(held).collect())
 }
 
 /// The same for lobs that have no history but each other.

@@ -1,11 +1,15 @@
 //! Moving everything that one store holds and another lacks, referenced or not.
 
-use lob_store::{LobInfo, Store};
+use std::collections::HashSet;
+
+use lob_store::reconcile::Difference;
+use lob_store::{LobId, LobInfo, Store};
 
 use super::error::Result;
 use super::level::Level;
 use super::plan::{Asking, Direction, Plan, Planner};
 use super::state::State;
+use super::transfer::WINDOW_LOBS;
 use super::wanted::{Reason, Want};
 use crate::remote::{Lobs, Remote};
 
@@ -45,9 +49,33 @@ fn compared(asking: Asking, from: &dyn Remote, to: &dyn Remote) -> Result<(Plan,
     match found {
         None => from.each_lob(&mut want)?,
         Some(found) => {
+            if asking == Asking::ToPush {
+                hold_common(&found, from, to)?;
+            }
             let lobs = if push { found.here } else { found.there };
             lobs.into_iter().try_for_each(&mut want)?;
         }
     }
     Ok((planner.finish()?, differs))
+}
+
+/// Makes what both sides have count as stored just now at the receiver, as if it had been sent.
+fn hold_common(found: &Difference, from: &dyn Remote, to: &dyn Remote) -> Result<()> {
+    let there: Vec<LobId> = found.there.iter().map(|lob| lob.id).collect();
+    if to.hold_others(&there)? {
+        return Ok(());
+    }
+    let here: HashSet<LobId> = found.here.iter().map(|lob| lob.id).collect();
+    let mut some = Vec::new();
+    from.each_lob(&mut |lob| {
+        if !here.contains(&lob.id) {
+            some.push(lob.id);
+        }
+        match some.len() < WINDOW_LOBS {
+            true => Ok(()),
+            false => to.hold(&std::mem::take(&mut some)).map(drop),
+        }
+    })?;
+    to.hold(&some)?;
+    Ok(())
 }

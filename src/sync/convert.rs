@@ -23,6 +23,7 @@ use crate::git::version::{Feature, Version};
 use crate::git::{Oid, Pointer, Seen, Settings};
 use crate::sync::checkout;
 use crate::sync::local::Local;
+use crate::sync::wanted::Want;
 
 use fresh::Fresh;
 use turn::Turn;
@@ -46,7 +47,7 @@ pub trait Surroundings {
     /// Brings these lobs, which are not in `store`, into it as far as they can be had. Those that
     /// nobody has are no failure; those that somebody has with another length are the answer, with
     /// that length.
-    fn fetch(&self, local: &Local, wanted: &[LobInfo]) -> Result<Vec<(LobInfo, u64)>, Failure>;
+    fn fetch(&self, local: &Local, wanted: &[Want]) -> Result<Vec<(LobInfo, u64)>, Failure>;
     /// Tells the user of work that begins; the value hears how it goes and ends with it.
     fn begin(&self, task: &'static str, bytes: u64, lobs: u64) -> Box<dyn Progress + '_>;
     /// Tells the user of a file that failed.

@@ -12,7 +12,7 @@ use super::plan::{Asking, Direction, Missing, Plan, Why};
 use super::push;
 use super::run::{Sides, carry_out};
 use super::target::Target;
-use super::wanted::{Reason, Want};
+use super::wanted::Want;
 use crate::remote::{self, Access, Pace};
 
 /// Plans to bring here what of `wants` is lacking. Where nothing is, the remote is not touched. What is
@@ -104,14 +104,13 @@ pub struct Fetched {
 ///
 /// # Errors
 /// Trouble on this side: with the local store, git or the configuration; or an interruption.
-pub fn lobs(local: &Local, wanted: &[LobInfo], progress: &dyn Progress) -> Result<Fetched> {
+pub fn lobs(local: &Local, wanted: &[Want], progress: &dyn Progress) -> Result<Fetched> {
     let mut fetched = Fetched::default();
     // A pointer that lies about the length must not stand in the way of one that does not.
     let mut wanted = wanted.to_vec();
-    wanted.sort_unstable_by_key(|lob| (lob.id, lob.size));
-    wanted.dedup();
-    let wants = wanted.into_iter().map(|lob| Want::bare(lob, Reason::Asked));
-    let mut wants = lacking(local, wants.collect())?;
+    wanted.sort_by_key(|want| (want.id, want.size));
+    wanted.dedup_by_key(|want| want.info());
+    let mut wants = lacking(local, wanted)?;
     let pace = Pace::of(local.repo().settings()?.bwlimit);
     for target in Target::sources(local.repo())? {
         if wants.is_empty() {
@@ -130,7 +129,7 @@ pub fn lobs(local: &Local, wanted: &[LobInfo], progress: &dyn Progress) -> Resul
                             let error = lob_store::Error::damaged(what, why).into();
                             fetched.trouble.push((target.name.clone(), error));
                         }
-                        Why::Nowhere => {}
+                        Why::Nowhere | Why::Aside => {}
                     }
                 }
                 wants = left.into_iter().map(|missing| missing.want).collect();
@@ -167,6 +166,7 @@ fn from_one(
     let mut plan = Plan::make(Asking::ToPull, wants.to_vec(), from, to)?;
     let mut came = (0, 0);
     if !plan.is_empty() {
+        plan.rely(local, remote.as_ref());
         let report = carry_out(&mut plan, sides, pace, progress)?;
         came = (report.lobs, report.bytes);
     }

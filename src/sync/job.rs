@@ -164,8 +164,13 @@ impl<'a> Job<'a> {
             (true, _) => None,
             (false, Asking::ToPush) => Some(push_all(&mut self.plan, sides, pace, progress)?),
             (false, _) => {
-                nearby::take_in(self.local.repo(), &self.plan, sides, progress);
-                Some(carry_out(&mut self.plan, sides, pace, progress)?)
+                // Also for what moves before the rest is known.
+                let _ = sides.remote.limit(pace.rate());
+                self.plan.rely(self.local, sides.remote);
+                let moved = nearby::take_in(self.local.repo(), &self.plan, sides, progress);
+                let mut report = carry_out(&mut self.plan, sides, pace, progress)?;
+                report.bytes += moved;
+                Some(report)
             }
         };
         if self.plan.missing.is_empty() && !self.tips.is_empty() {

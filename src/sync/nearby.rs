@@ -5,10 +5,12 @@
 //! help of the sender to find them: they are cut out of the file, and need not move.
 
 mod files;
+mod rolled;
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
 
 use lob_store::limits::{CHUNK_MAX, FRAME_TARGET, SEGMENT_MIN};
 use lob_store::{ChunkId, Frame, Manifest, Parts, Progress, Segment};
@@ -37,13 +39,15 @@ type Chunk = (ChunkId, u32);
 type Chunks = HashSet<Chunk>;
 
 /// Takes into the store what it lacks of the lobs of a plan and what the files at their paths have, so
-/// that only the rest moves. Every chunk is verified. What goes wrong here stops nothing: the transfer that
-/// follows meets it too, or does without.
-pub(super) fn take_in(repo: &Repo, plan: &Plan, sides: Sides<'_>, progress: &dyn Progress) {
+/// that only the rest moves; and what a service makes of their signatures, where they are like a lob in
+/// other places. Every chunk is verified. What goes wrong here stops nothing: the transfer that follows
+/// meets it too, or does without. Returns the bytes that moved.
+pub(super) fn take_in(repo: &Repo, plan: &Plan, sides: Sides<'_>, progress: &dyn Progress) -> u64 {
     let Some(top) = repo.work_tree() else {
-        return;
+        return 0;
     };
     let mut files = Files::of(top);
+    let mut moved = 0;
     let mut batch = Vec::new();
     for want in &plan.lobs {
         let found = files.open(want);
@@ -52,17 +56,20 @@ pub(super) fn take_in(repo: &Repo, plan: &Plan, sides: Sides<'_>, progress: &dyn
         }
         batch.push((want, found));
         if batch.len() == BATCH {
-            let _ = look(&mut files, std::mem::take(&mut batch), sides, progress);
+            let some = std::mem::take(&mut batch);
+            let _ = look(&mut files, some, plan, sides, (progress, &mut moved));
         }
     }
-    let _ = look(&mut files, batch, sides, progress);
+    let _ = look(&mut files, batch, plan, sides, (progress, &mut moved));
+    moved
 }
 
 fn look(
     files: &mut Files<'_>,
-    batch: Vec<(&Want, Vec<File>)>,
+    batch: Vec<(&Want, Vec<(PathBuf, File)>)>,
+    plan: &Plan,
     sides: Sides<'_>,
-    progress: &dyn Progress,
+    (progress, moved): (&dyn Progress, &mut u64),
 ) -> Result<()> {
     if batch.is_empty() {
         return Ok(());
@@ -72,7 +79,7 @@ fn look(
     let manifests = sides.remote.manifests(&ids)?;
     let mut upload = None;
     let mut taken = HashSet::new();
-    for ((_, found), manifest) in batch.into_iter().zip(manifests) {
+    for ((want, found), manifest) in batch.into_iter().zip(manifests) {
         let Some(manifest) = manifest else {
             continue;
         };
@@ -84,19 +91,31 @@ fn look(
             None => true,
         };
         let chunks: Chunks = places.iter().map(|(_, chunk)| *chunk).collect();
-        let mut found = found.iter().filter(|_| has_room);
-        let shares = |file: &&File| shares(file, &places, &chunks).unwrap_or(false);
-        let file = found.find(shares);
-        files.looked(file.is_some());
-        if let Some(file) = file {
-            let mut left = chunks.clone();
-            let upload = match &mut upload {
-                Some(upload) => upload,
-                none => none.insert(sides.local.receive(Origin::Foreign)?),
-            };
-            take(file, &mut left, upload.as_mut(), progress)?;
-            taken.extend(chunks.difference(&left).copied());
+        if !has_room || chunks.is_empty() {
+            continue;
         }
+        let shares = |(_, file): &&(PathBuf, File)| shares(file, &places, &chunks).unwrap_or(false);
+        let sharing = found.iter().find(shares);
+        let mut left = chunks.clone();
+        let upload = match &mut upload {
+            Some(upload) => upload,
+            none => none.insert(sides.local.receive(Origin::Foreign)?),
+        };
+        if let Some((_, file)) = sharing {
+            let mut file = file;
+            file.rewind().map_err(lob_store::Error::Source)?;
+            take(&mut file, &mut left, upload.as_mut(), progress)?;
+        }
+        // Where a version is held that the sender may know, more comes of that.
+        let like = sharing.or(found.first());
+        if let Some((path, file)) = like.filter(|_| !plan.bases.contains_key(&want.id)) {
+            let source = (want, path.as_path(), file);
+            let asked = rolled::take_in(source, &mut left, upload.as_mut(), sides, progress);
+            // What was taken stays, whatever became of that.
+            *moved += asked.unwrap_or_default();
+        }
+        files.looked(left.len() < chunks.len());
+        taken.extend(chunks.difference(&left).copied());
     }
     match upload {
         Some(upload) => upload.finish(),
@@ -173,19 +192,18 @@ fn shares(mut file: &File, places: &[(u64, Chunk)], chunks: &Chunks) -> io::Resu
     Ok(false)
 }
 
-/// Sends those of the chunks that the file has.
+/// Sends those of the chunks that are in what is read.
 fn take(
-    mut file: &File,
+    from: &mut dyn Read,
     lacking: &mut Chunks,
     upload: &mut dyn Upload,
     progress: &dyn Progress,
 ) -> Result<()> {
     let failed = |error| lob_store::Error::Source(error);
-    file.rewind().map_err(failed)?;
     let mut bytes = Vec::new();
     loop {
         let want = WINDOW - bytes.len() as u64;
-        let read = file.take(want).read_to_end(&mut bytes).map_err(failed)?;
+        let read = from.take(want).read_to_end(&mut bytes).map_err(failed)?;
         let is_last = (read as u64) < want;
         let mut used = 0;
         let mut places = Vec::new();

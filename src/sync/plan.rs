@@ -1,10 +1,12 @@
 //! What a run is going to do, as a value: a dry run prints it, a real run carries it out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use lob_store::{LobId, LobInfo};
 
+use super::bases;
 use super::checkout::wrong_size;
+use super::local::Local;
 use super::transfer::{Cost, WINDOW_LOBS};
 use super::wanted::Want;
 use crate::remote::{Origin, Remote, Result};
@@ -70,7 +72,7 @@ pub struct Plan {
     pub held: Vec<Want>,
     /// Wanted lobs that the receiver lacks and cannot get from this sender.
     pub missing: Vec<Missing>,
-    /// The version that came before each of them, where one is known.
+    /// The version that came before each of them, where one is known; in a pull one that is held here.
     pub bases: HashMap<LobId, LobId>,
     /// What moving them takes, where it was worked out.
     pub cost: Option<Cost>,
@@ -90,6 +92,8 @@ pub struct Missing {
 pub enum Why {
     /// Neither side holds it.
     Nowhere,
+    /// It was set aside there, and who may only read cannot bring it back.
+    Aside,
     /// A pointer gives it another length than it has.
     OtherSize {
         /// The length that it has.
@@ -111,6 +115,11 @@ impl Why {
             Why::Nowhere => "another clone or remote may have them: \
                  lob sync --mode complete --pull REMOTE here, or lob push there"
                 .into(),
+            Why::Aside => {
+                "somebody who may add to that store brings them back with lob fetch, and a lob gc \
+                 there does where a commit needs them"
+                    .into()
+            }
             Why::OtherSize { found } => wrong_size(*found),
             Why::Damaged { what, why } => {
                 let hint = lob_store::Error::damaged(what, why).hint();
@@ -124,6 +133,9 @@ impl std::fmt::Display for Why {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Why::Nowhere => f.write_str("neither here nor there"),
+            Why::Aside => {
+                f.write_str("set aside there, which only who may add to the store can end")
+            }
             Why::Damaged { what, why } => write!(f, "damaged: {what}: {why}"),
             Why::OtherSize { found } => {
                 write!(
@@ -186,6 +198,16 @@ impl Plan {
                 Some(why) => self.missing.push(Missing { want, why }),
                 None => self.lobs.push(want),
             }
+        }
+    }
+
+    /// Notes what is held here that lobs of a fetch are likely to be like, where `remote` can use it.
+    pub(super) fn rely(&mut self, local: &Local, remote: &dyn Remote) {
+        if remote.makes_differences()
+            && let Ok(store) = local.store()
+        {
+            // Hints: a fetch goes without them too.
+            self.bases = bases::held(local.repo(), store, &self.lobs).unwrap_or_default();
         }
     }
 
@@ -252,8 +274,20 @@ impl<'a> Planner<'a> {
             Asking::ToPull => self.from.recall(&ids(&lacking))?,
             Asking::ToPush | Asking::ToSee => self.from.sizes(&ids(&lacking))?,
         };
+        let absent = lacking.iter().zip(&offered);
+        let absent = absent.filter(|(_, offered)| offered.is_none());
+        let absent: Vec<LobId> = absent.map(|(want, _)| want.id).collect();
+        let aside: HashSet<LobId> = match self.plan.asking {
+            Asking::ToPull if !absent.is_empty() => {
+                let are_aside = self.from.are_aside(&absent)?;
+                let aside = absent.into_iter().zip(are_aside);
+                aside.filter_map(|(id, is)| is.then_some(id)).collect()
+            }
+            _ => HashSet::new(),
+        };
         for (want, offered) in lacking.into_iter().zip(offered) {
             match offered {
+                None if aside.contains(&want.id) => self.miss(want, Why::Aside),
                 None => self.miss(want, Why::Nowhere),
                 Some(size) if size == want.size => self.plan.lobs.push(want),
                 Some(found) => self.miss(want, Why::OtherSize { found }),

@@ -211,7 +211,8 @@ fn from_remote(
         reserve: repo.settings()?.reserve,
     };
     if !plan.is_empty() {
-        nearby::take_in(repo, &plan, sides, progress);
+        let _ = remote.limit(pace.rate());
+        let _ = nearby::take_in(repo, &plan, sides, progress);
         let _ = carry_out(&mut plan, sides, pace, progress)?;
     }
     Ok(())

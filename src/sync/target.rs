@@ -65,8 +65,9 @@ impl Target {
         Target::named(repo, &name, access)
     }
 
-    /// Every remote to fetch from, the default one first: those in this file system before those that
-    /// only a service has. Those that cannot be reached by any transport of this version are left out.
+    /// Every remote to fetch from, by what that costs: `remote.<name>.lobCost`, else those in this file
+    /// system before those of this machine or its own network, and these before others. Of equal ones the
+    /// default comes first. Those that cannot be reached by any transport of this version are left out.
     pub fn sources(repo: &Repo) -> Result<Vec<Target>> {
         let mut names = remotes::names(repo)?;
         if let Some(default) = remotes::default_remote(repo, Direction::Fetch)? {
@@ -76,11 +77,22 @@ impl Target {
         let targets = names
             .iter()
             .map(|name| Target::named(repo, name, Access::Read));
-        let mut targets: Vec<Target> = targets.filter_map(Result::ok).collect();
-        // What is here costs less to ask than what is far.
-        let others = targets.len().min(1);
-        targets[others..].sort_by_key(|target| target.served().is_some());
-        Ok(targets)
+        let targets = targets.filter_map(Result::ok);
+        let priced = targets.map(|target| Ok((target.cost(repo)?, target)));
+        let mut priced: Vec<(i64, Target)> = priced.collect::<Result<_>>()?;
+        priced.sort_by_key(|(cost, _)| *cost);
+        Ok(priced.into_iter().map(|(_, target)| target).collect())
+    }
+
+    /// What fetching from it costs, as git-annex counts: what is here 100, what is far 200.
+    fn cost(&self, repo: &Repo) -> Result<i64> {
+        let usual = match self.served() {
+            None => 100,
+            Some(place) if place.is_near() => 150,
+            Some(_) => 200,
+        };
+        let key = format!("remote.{}.lobCost", self.name);
+        Ok(repo.config()?.int(key)?.unwrap_or(usual))
     }
 
     fn at(repo: &Repo, name: &str, place: &str) -> Result<Target> {
@@ -162,12 +174,24 @@ impl Target {
         Users::of(store.root()).add(&user).map_err(failed)
     }
 
+    /// Whether the commits that need what is in the store go to another repository than the one at its
+    /// place, if one is there.
+    fn is_elsewhere(&self, repo: &Repo) -> Result<bool> {
+        let Place::Store(Location::Served(place)) = &self.place else {
+            return Ok(false);
+        };
+        let url = self.git_remote(repo)?;
+        let git = url.and_then(|url| http::Place::parse(&String::from_utf8_lossy(&url)).ok());
+        Ok(!git.is_some_and(|git| git.is_same_repository(place)))
+    }
+
     /// Opens the store, and writes down which one it is.
     pub fn connect(&self, repo: &Repo, access: Access) -> Result<Box<dyn Remote>> {
         let store: Box<dyn Remote> = match self.served() {
             Some(place) => {
                 let means = (repo.git(), repo.config()?);
-                Box::new(Served::at(place, means, access, self.met(repo)?)?)
+                let served = Served::at(place, means, access, self.met(repo)?)?;
+                Box::new(served.used_from_elsewhere(self.is_elsewhere(repo)?))
             }
             None => {
                 let store = open_dir(&self.dir(repo)?, access, self.met(repo)?)?;

@@ -12,7 +12,7 @@ mod deltas;
 mod lanes;
 
 use super::plan::Why;
-use crate::remote::{Error, Origin, Pace, Remote, Result, retrying};
+use crate::remote::{Against, Error, Origin, Pace, Remote, Result, retrying};
 use lanes::Lanes;
 
 /// Most lobs in one window.
@@ -86,7 +86,8 @@ pub struct Transfer<'a> {
     /// Whether the sender is this repository's own store.
     pub origin: Origin,
     /// The version that came before each lob, where one is known: what the receiver lacks of a lob is
-    /// sent as the difference from it, where it has that and it pays.
+    /// sent as the difference from it, where it has that and it pays; for a fetch one that this repository
+    /// holds whole.
     pub bases: &'a HashMap<LobId, LobId>,
     /// How fast.
     pub pace: &'a Pace,
@@ -189,7 +190,11 @@ impl Transfer<'_> {
             true => HashSet::new(),
             false => self.send_deltas(&manifests, &mut lanes, &mut moved)?,
         };
-        how.relied |= !sent.is_empty();
+        let against = match how.alone {
+            true => Against::default(),
+            false => self.against(&manifests),
+        };
+        how.relied |= !sent.is_empty() || !against.versions.is_empty();
         let mut runs = 0;
         let filled = self.each_run(&manifests, &sent, &mut |lacking| {
             // So what a run needs is visible, and of what is not only one run has to be remembered.
@@ -198,7 +203,7 @@ impl Transfer<'_> {
             }
             runs += 1;
             moved.chunks += lacking.len() as u64;
-            moved.bytes += self.copy_frames(lacking, &mut lanes, how)?;
+            moved.bytes += self.copy_frames(lacking, &against, &mut lanes, how)?;
             Ok(())
         });
         if let Err(error) = filled {
@@ -323,11 +328,12 @@ impl Transfer<'_> {
     fn copy_frames(
         &self,
         chunks: &[(ChunkId, u32)],
+        against: &Against,
         lanes: &mut Lanes,
         how: &mut How,
     ) -> Result<u64> {
         if how.alone {
-            return self.copy_some(chunks, &HashSet::new(), lanes);
+            return self.copy_some(chunks, &HashSet::new(), against, lanes);
         }
         let mut bytes = 0;
         for (n, some) in self.by_depth(chunks)?.iter().enumerate() {
@@ -336,7 +342,7 @@ impl Transfer<'_> {
             }
             let relied = self.relied(some)?;
             how.relied |= !relied.is_empty();
-            bytes += self.copy_some(&some.chunks, &relied, lanes)?;
+            bytes += self.copy_some(&some.chunks, &relied, against, lanes)?;
         }
         Ok(bytes)
     }
@@ -346,6 +352,7 @@ impl Transfer<'_> {
         &self,
         chunks: &[(ChunkId, u32)],
         relied: &HashSet<ChunkId>,
+        against: &Against,
         lanes: &mut Lanes,
     ) -> Result<u64> {
         let ids: Vec<ChunkId> = chunks.iter().map(|(id, _)| *id).collect();
@@ -353,7 +360,7 @@ impl Transfer<'_> {
         let asked: HashSet<ChunkId> = ids.iter().copied().collect();
         let mut bytes = 0;
         let send = |take: &mut dyn FnMut(Frame) -> Result<()>| {
-            self.from.each_frame(&ids, relied, &mut |frame| {
+            let mut take = |frame: Frame| {
                 self.check_cancelled()?;
                 let len = frame.record_len();
                 let of = frame.chunks.iter().filter(|(id, _)| asked.contains(id));
@@ -363,7 +370,9 @@ impl Transfer<'_> {
                 bytes += len;
                 self.progress.bytes(raw);
                 Ok(())
-            })
+            };
+            self.from
+                .each_frame_against(&ids, relied, against, &mut take)
         };
         lanes.fill(sum(chunks), Box::new(send))?;
         Ok(bytes)

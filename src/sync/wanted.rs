@@ -50,6 +50,14 @@ impl Want {
         }
     }
 
+    /// A lob that the file at `path` needs.
+    pub fn asked(path: &[u8], lob: LobInfo) -> Want {
+        Want {
+            path: path.into(),
+            ..Want::bare(lob, Reason::Asked)
+        }
+    }
+
     /// The lob without its place.
     pub fn info(&self) -> LobInfo {
         LobInfo {

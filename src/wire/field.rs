@@ -32,6 +32,8 @@ const RECORD_MAX: usize = 32 + FRAME_CHUNKS_MAX * 36 + FRAME_BASES_MAX * 32 + FR
 /// Longest manifest: that of 16 TiB of random content takes a sixth of it. Less than a
 /// store takes, so that many at once cannot use up a server's memory.
 const MANIFEST_MAX: usize = 2 << 20;
+/// Most bytes of a part of something long.
+pub const PART_MAX: usize = 256 << 10;
 /// Bytes that are reserved before they came.
 const AHEAD: usize = 64 << 10;
 
@@ -85,6 +87,12 @@ tags! {
     Verbs = 0x16, 4096;
     /// The program and its version.
     Program = 0x17, 256;
+    /// Names of what is done beside the verbs, with a space between two.
+    Can = 0x18, 4096;
+    /// What needs the lobs is in no repository that has this store inside. Empty.
+    Elsewhere = 0x1a, 0;
+    /// All lobs are meant but for the ids. Empty.
+    Others = CRITICAL | 0x1b, 0;
     /// Ids of lobs or chunks.
     Ids = CRITICAL | 0x20, ITEMS_MAX * 32;
     /// Ids of chunks that frames may stand on.
@@ -97,6 +105,10 @@ tags! {
     Kins = CRITICAL | 0x24, ITEMS_MAX * (2 + FRAME_BASES_MAX * 32);
     /// Lobs: id and length u64 each.
     Lobs = CRITICAL | 0x25, LIST_MAX;
+    /// Lobs that are wanted, each with one that who asks holds whole: two ids each.
+    Against = 0x28, ITEMS_MAX * 64;
+    /// Most bytes of what is asked for, u64.
+    Most = CRITICAL | 0x29, 8;
     /// A digest over lobs.
     Digest = CRITICAL | 0x26, 32;
     /// A message of docs/reconcile.md.
@@ -109,6 +121,10 @@ tags! {
     Absent = CRITICAL | 0x32, 0;
     /// The bytes of a chunk.
     Chunk = CRITICAL | 0x33, CHUNK_MAX;
+    /// A part of the signature of a file.
+    Signature = CRITICAL | 0x34, PART_MAX;
+    /// A part of a delta.
+    Delta = CRITICAL | 0x35, PART_MAX;
 }
 
 impl Tag {

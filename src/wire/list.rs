@@ -72,6 +72,33 @@ pub fn take_ids(bytes: &[u8], ids: &mut Vec<[u8; ID]>, most: usize) -> Result<()
     Ok(())
 }
 
+/// Writes pairs of ids.
+pub fn write_pairs(
+    to: &mut FieldWriter<impl Write>,
+    tag: Tag,
+    pairs: &[[[u8; ID]; 2]],
+) -> io::Result<()> {
+    write(to, tag, pairs, |pair, out| {
+        out.extend_from_slice(pair.as_flattened());
+    })
+}
+
+/// The pairs of ids in one field, appended to those before, at most so many in all.
+pub fn take_pairs(
+    bytes: &[u8],
+    pairs: &mut Vec<[[u8; ID]; 2]>,
+    most: usize,
+) -> Result<(), WireError> {
+    let mut ids = Vec::new();
+    take_ids(bytes, &mut ids, 2 * most.saturating_sub(pairs.len()))?;
+    let (some, rest) = ids.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(WireError::bad("half a pair of ids"));
+    }
+    pairs.extend_from_slice(some);
+    Ok(())
+}
+
 /// Writes the lengths of lobs.
 pub fn write_sizes(to: &mut FieldWriter<impl Write>, sizes: &[Option<u64>]) -> io::Result<()> {
     write(to, Tag::Sizes, sizes, |size, out| {

@@ -349,11 +349,7 @@ fn the_store_must_be_the_one_that_was_there() {
     opened(&other);
     std::fs::rename(&root, dir.path().join("away")).unwrap();
     std::fs::rename(&other, &root).unwrap();
-    let body = lob::wire::Asked {
-        store: served.store_id(),
-        ids: vec![[1; 32]],
-        relied: vec![],
-    };
+    let body = lob::wire::Asked::about(served.store_id(), vec![[1; 32]]);
     let asked = exchange.exchange(Verb::Sizes, Body::Bytes(body.encode().unwrap()));
     assert!(
         matches!(asked, Err(ExchangeError::Refused(refusal)) if refusal.to_text().starts_with("conflict"))

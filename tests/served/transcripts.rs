@@ -126,6 +126,25 @@ fn conversations_are_as_the_page_shows_them() {
     let (other, served) = (opened(&dir.path().join("other")), connect(Access::Read));
     assert_eq!(replicate(Asking::ToPull, &other, &served), Ok(2));
     shown("fetch", &recorder.take());
+    // Another version: what is like the one that is here comes as the difference.
+    let mut newer = noise(1, 600_000);
+    newer[300_000] ^= 1;
+    let (old, new) = (LobId::of(&noise(1, 600_000)), add(&opened(&remote), &newer));
+    let served = connect(Access::Read);
+    let info = LobInfo {
+        id: new,
+        size: 600_000,
+    };
+    let want = Want::bare(info, Reason::Asked);
+    let mut plan = Plan::make(Asking::ToPull, [want], &served, &other).unwrap();
+    plan.bases.insert(new, old);
+    let sides = Sides {
+        local: &other,
+        remote: &served,
+        reserve: 0,
+    };
+    carry_out(&mut plan, sides, &Pace::unlimited(), &()).unwrap();
+    shown("difference", &recorder.take());
     // Nothing new: one round trip, and little in it.
     connect(Access::Read);
     shown("again", &recorder.take());
@@ -189,6 +208,7 @@ fn welcome(store: StoreId) -> Welcome {
         free: Some(1 << 30),
         verbs: vec!["hello".into(), "sizes".into()],
         program: "lob 0.1.0".into(),
+        can: vec!["differences".into()],
     }
 }
 
@@ -197,9 +217,9 @@ fn messages_are_as_the_page_shows_them() {
     let store = StoreId::from_bytes([0x11; 32]);
     let (lob, base) = (LobId::of(b"hello"), ChunkId::of(b"base"));
     let asked = Asked {
-        store,
-        ids: vec![*lob.as_bytes()],
         relied: vec![*base.as_bytes()],
+        against: vec![[*lob.as_bytes(), *LobId::of(b"older").as_bytes()]],
+        ..Asked::about(store, vec![*lob.as_bytes()])
     };
     let chunks = vec![(ChunkId::of(b"hello"), 5)];
     let frame = Frame::plain(chunks.clone(), b"hello");

@@ -51,6 +51,8 @@ fn a_git_remote_behind_ssh_keeps_its_lobs_with_nothing_configured() {
         // Through the hook, and by itself.
         work.git(&["push", "-q", "origin", "main"]);
         assert!(holds(&remote_store(&origin), lob), "{url}");
+        let users = origin.path().join("lob/state/users");
+        assert!(!users.exists(), "whose refs count is known");
         let lob = keep(&work, "b.bin", &noise(2, 10));
         work.commit("second");
         let said = work.try_lob(&["push"]).ok_stderr();
@@ -168,6 +170,11 @@ fn a_store_of_a_server_is_pushed_to_and_fetched_from() {
         let said = clone.try_lob(&["sync", "--mode", "complete"]).ok_stderr();
         assert!(said.contains("nothing to"), "{said}");
     }
+    // The commits went by another way to the repository, as far as anybody can tell.
+    let said = world.repo("origin.git").try_lob(&["gc"]).fails(1);
+    assert!(said.contains("through lob serve"), "{said}");
+    let forget = ["gc", "--forget", "lob serve", "--dry-run"];
+    world.repo("origin.git").lob(&forget);
     // Who pushed through a service cannot be asked, whoever else has signed.
     let plain = world.path().join("plain");
     work.git(&["config", "remote.origin.lobUrl", plain.to_str().unwrap()]);

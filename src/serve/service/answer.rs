@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 
 use lob_store::reconcile::{Question, Sketches};
-use lob_store::{ChunkId, LobId, LobInfo, Manifest, Parts};
+use lob_store::{ChunkId, Frame, LobId, LobInfo, Manifest, Parts};
 
+use super::differences::{self, Turns};
 use super::refuse::{of_error, of_sink, of_wire};
 use crate::remote::{Error, Lobs, Remote, Result, into_store};
 use crate::wire::field::ITEMS_MAX;
@@ -15,14 +16,13 @@ use crate::wire::{Asked, FieldWriter, Refusal, RefusalKind, Tag, Verb};
 /// Writes the answer to a request about ids, without its end.
 pub(super) fn answer(
     store: &dyn Remote,
+    turns: &Turns,
     verb: Verb,
     asked: Asked,
     to: &mut FieldWriter<impl Write>,
 ) -> std::result::Result<(), Refusal> {
     let written = match verb {
         Verb::Sizes => with(store.sizes(&lobs(&asked)), |all| write_sizes(to, &all)),
-        Verb::Recall => with(store.recall(&lobs(&asked)), |all| write_sizes(to, &all)),
-        Verb::Hold => with(store.hold(&lobs(&asked)), |all| write_sizes(to, &all)),
         Verb::Aside => with(store.are_aside(&lobs(&asked)), |all| write_flags(to, &all)),
         Verb::Has => with(store.has_chunks(&chunks(&asked)), |all| {
             write_flags(to, &all)
@@ -35,9 +35,9 @@ pub(super) fn answer(
         Verb::Chunks => store.each_chunk(&chunks(&asked), &mut |_, bytes| {
             to.field(Tag::Chunk, &[bytes]).map_err(sink)
         }),
-        Verb::Frames => frames(store, &asked, to),
+        Verb::Frames => frames(store, turns, &asked, to),
         Verb::Lobs => all_lobs(store, to),
-        Verb::Hello | Verb::Put | Verb::Differ => {
+        Verb::Hello | Verb::Recall | Verb::Hold | Verb::Put | Verb::Differ | Verb::Delta => {
             let message = format!("{} is not answered here", verb.name());
             return Err(Refusal::new(RefusalKind::Unsupported, message));
         }
@@ -59,14 +59,14 @@ pub(super) fn differ(
     with(found, |bytes| to.field(Tag::Differ, &[&bytes])).map_err(of_written)
 }
 
-fn of_written(error: Error) -> Refusal {
+pub(super) fn of_written(error: Error) -> Refusal {
     match error {
         Error::Store(lob_store::Error::Sink(error)) => of_sink(error),
         error => of_error(error),
     }
 }
 
-fn sink(error: io::Error) -> Error {
+pub(super) fn sink(error: io::Error) -> Error {
     lob_store::Error::Sink(error).into()
 }
 
@@ -109,13 +109,23 @@ fn listed(manifest: &Option<Manifest>) -> impl Iterator<Item = ChunkId> {
     chunks.iter().map(|(id, _)| *id)
 }
 
-fn frames(store: &dyn Remote, asked: &Asked, to: &mut FieldWriter<impl Write>) -> Result<()> {
+fn frames(
+    store: &dyn Remote,
+    turns: &Turns,
+    asked: &Asked,
+    to: &mut FieldWriter<impl Write>,
+) -> Result<()> {
     let relied = asked.relied.iter().copied().map(ChunkId::from_bytes);
     let relied: HashSet<ChunkId> = relied.collect();
-    store.each_frame(&chunks(asked), &relied, &mut |frame| {
+    let mut ids = chunks(asked);
+    let mut write = |frame: Frame| {
         to.frame(frame, |out, stored| out.write_all(&stored))
             .map_err(sink)
-    })
+    };
+    let against = asked.against.iter().map(|pair| pair.map(LobId::from_bytes));
+    let made = differences::make(turns, store, &ids, &relied, against, &mut write)?;
+    ids.retain(|id| !made.contains(id));
+    store.each_frame(&ids, &relied, &mut write)
 }
 
 fn all_lobs(store: &dyn Remote, to: &mut FieldWriter<impl Write>) -> Result<()> {

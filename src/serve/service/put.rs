@@ -5,8 +5,9 @@ use std::{panic, thread};
 
 use lob_store::{Frame, LobInfo, Manifest};
 
-use super::Service;
-use super::refuse::{of_error, of_wire};
+use super::refuse::{internal, of_error, of_wire};
+use super::shares::Room;
+use super::{Change, Service, What};
 use crate::remote::{Origin, Upload};
 use crate::wire::message::read_store;
 use crate::wire::{Caller, Field, FieldReader, Refusal, RefusalKind, Tag};
@@ -26,8 +27,6 @@ struct Taken {
     manifests: Vec<Manifest>,
     /// Chunks and segments in them.
     items: usize,
-    /// Bytes of frames.
-    bytes: u64,
 }
 
 impl Service {
@@ -35,13 +34,24 @@ impl Service {
     /// no lob is named, but its chunks stay, so that they need not be sent again.
     pub(super) fn put(&self, caller: &Caller, from: &mut FieldReader<'_>) -> Result<(), Refusal> {
         let store = self.meant(read_store(from).map_err(of_wire)?)?;
-        self.rely()?;
+        self.rely(false)?;
+        let mut room = self.shares.stage.room();
+        let change = |what, lobs, bytes| Change {
+            caller,
+            store: store.store_id(),
+            what,
+            lobs,
+            bytes,
+        };
         let mut upload = store.receive(Origin::Foreign).map_err(of_error)?;
-        let taken = match take(from, upload.as_mut()) {
+        let taken = match take(from, upload.as_mut(), &mut room) {
             Ok(taken) => taken,
             Err(refusal) => {
                 // What is whole is kept. Where it cannot be, it is sent again, and nothing is lost.
                 let _ = upload.publish();
+                if room.bytes() > 0 {
+                    let _ = self.witness.changed(&change(What::Cut, &[], room.bytes()));
+                }
                 return Err(refusal);
             }
         };
@@ -54,18 +64,23 @@ impl Service {
             size: manifest.size,
         };
         let lobs: Vec<LobInfo> = taken.manifests.iter().map(info).collect();
-        self.witness
-            .stored(caller, store.store_id(), &lobs, taken.bytes);
-        Ok(())
+        let noted = self
+            .witness
+            .changed(&change(What::Stored, &lobs, room.bytes()));
+        noted.map_err(|error| internal("cannot write the audit log", &error))
     }
 }
 
 /// Reads and stores at the same time.
-fn take(from: &mut FieldReader<'_>, upload: &mut (dyn Upload + Send)) -> Result<Taken, Refusal> {
+fn take(
+    from: &mut FieldReader<'_>,
+    upload: &mut (dyn Upload + Send),
+    room: &mut Room<'_>,
+) -> Result<Taken, Refusal> {
     thread::scope(|scope| {
         let (sender, frames) = sync_channel(QUEUE);
         let storing = scope.spawn(move || store(frames, upload));
-        let taken = read(from, sender);
+        let taken = read(from, sender, room);
         let stored = storing.join();
         // Reading stops where storing has failed, and that is why.
         stored.unwrap_or_else(|panic| panic::resume_unwind(panic))?;
@@ -78,14 +93,18 @@ fn store(frames: Receiver<Vec<Frame>>, upload: &mut dyn Upload) -> Result<(), Re
     frames.try_for_each(|frame| upload.add_frame(frame).map_err(of_error))
 }
 
-fn read(from: &mut FieldReader<'_>, to: SyncSender<Vec<Frame>>) -> Result<Taken, Refusal> {
+fn read(
+    from: &mut FieldReader<'_>,
+    to: SyncSender<Vec<Frame>>,
+    room: &mut Room<'_>,
+) -> Result<Taken, Refusal> {
     let mut taken = Taken::default();
     let mut batch = Batch {
         to,
         frames: Vec::new(),
         bytes: 0,
     };
-    let read = taken.fill(from, &mut batch);
+    let read = taken.fill(from, &mut batch, room);
     // What came before a cut is whole, and need not come again.
     let _ = batch.send();
     read.map(|()| taken)
@@ -113,7 +132,12 @@ impl Batch {
 }
 
 impl Taken {
-    fn fill(&mut self, from: &mut FieldReader<'_>, batch: &mut Batch) -> Result<(), Refusal> {
+    fn fill(
+        &mut self,
+        from: &mut FieldReader<'_>,
+        batch: &mut Batch,
+        room: &mut Room<'_>,
+    ) -> Result<(), Refusal> {
         while let Some(field) = from.next_frame(&[Tag::Manifest]).map_err(of_wire)? {
             let frame = match field {
                 Field::Frame(frame) => frame,
@@ -122,7 +146,7 @@ impl Taken {
                     continue;
                 }
             };
-            self.bytes += frame.record_len();
+            room.take(frame.record_len())?;
             if !batch.add(frame) {
                 // Why nobody takes it, the other thread says.
                 break;

@@ -43,6 +43,11 @@ fn of_io(source: &io::Error, is_full: bool) -> Refusal {
     }
 }
 
+/// Of what the server itself cannot do.
+pub(super) fn internal(what: &str, error: &io::Error) -> Refusal {
+    Refusal::new(RefusalKind::Internal, format!("{what}: {error}"))
+}
+
 /// Of a request that is none.
 pub(super) fn of_wire(error: WireError) -> Refusal {
     match error {

@@ -15,6 +15,7 @@ use crate::git::hooks::{Hook, Hooks, State};
 use crate::git::index_file::Settle;
 use crate::git::{Repo, Smudge};
 use crate::sync::checkout::{self, Absent, PointerFile};
+use crate::sync::wanted::Want;
 use crate::sync::worktree::Checkout;
 
 /// Bytes from which on it is worth to let a second end (at most one is waited for), so that git
@@ -73,7 +74,10 @@ impl Converter<'_> {
         if files.is_empty() {
             return;
         }
-        let wanted: Vec<LobInfo> = files.values().copied().collect();
+        let wanted: Vec<Want> = files
+            .iter()
+            .map(|(path, lob)| Want::asked(path, *lob))
+            .collect();
         self.fetch(&wanted);
         let (files, missing): (Vec<_>, Vec<_>) = files
             .into_iter()

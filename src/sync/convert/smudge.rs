@@ -122,7 +122,7 @@ impl<'a> Converter<'a> {
                 }
             }
             (false, None) => {
-                self.fetch(&[lob]);
+                self.fetch(&[Want::asked(&request.path, lob)]);
                 match self.find(lob)? {
                     true => Decision::Give,
                     false => Decision::Missing,
@@ -186,8 +186,8 @@ impl<'a> Converter<'a> {
         if self.delayed.is_empty() {
             return Vec::new();
         }
-        let waiting = self.delayed.values().chain(self.populate.values());
-        let wanted: Vec<LobInfo> = waiting.copied().collect();
+        let waiting = self.delayed.iter().chain(&self.populate);
+        let wanted: Vec<Want> = waiting.map(|(path, lob)| Want::asked(path, *lob)).collect();
         self.fetch(&wanted);
         let delayed = std::mem::take(&mut self.delayed);
         let paths = delayed.keys().cloned().collect();
@@ -215,22 +215,22 @@ impl<'a> Converter<'a> {
         let Some(Ok(wants)) = wants else {
             return;
         };
+        self.fetch(&wants);
         let mut wanted: Vec<LobInfo> = wants.iter().map(Want::info).collect();
-        self.fetch(&wanted);
         wanted.retain(|lob| !self.find(*lob).unwrap_or(true));
         self.unavailable.extend(wanted);
     }
 
     /// Brings those of the lobs that are missing into the store, as far as they can be had.
-    pub(super) fn fetch(&mut self, wanted: &[LobInfo]) {
-        let mut missing: Vec<LobInfo> = Vec::new();
-        for lob in wanted {
-            if !self.find(*lob).unwrap_or(true) {
-                missing.push(*lob);
+    pub(super) fn fetch(&mut self, wanted: &[Want]) {
+        let mut missing: Vec<Want> = Vec::new();
+        for want in wanted {
+            if !self.find(want.info()).unwrap_or(true) {
+                missing.push(want.clone());
             }
         }
-        missing.sort_by_key(|lob| (lob.id, lob.size));
-        missing.dedup();
+        missing.sort_by_key(|want| (want.id, want.size));
+        missing.dedup_by_key(|want| want.info());
         if missing.is_empty() || self.summary.fetch.is_some() {
             // What failed once fails for every file, and each time takes its time.
             return;

@@ -35,7 +35,7 @@ impl<'a> Files<'a> {
     /// The file at the path of a lob; or, where a pointer is there or nothing, those beside it of the same
     /// extension that are nearest in length: a copy that somebody kept, or what was there under another
     /// name.
-    pub(super) fn open(&mut self, want: &Want) -> Vec<File> {
+    pub(super) fn open(&mut self, want: &Want) -> Vec<(PathBuf, File)> {
         if want.size < FEW || TreePath::parse(&want.path).is_err() {
             return Vec::new();
         }
@@ -46,8 +46,8 @@ impl<'a> Files<'a> {
             _ => self.beside(&path, want.size),
         };
         there
-            .iter()
-            .filter_map(|path| File::open(path).ok())
+            .into_iter()
+            .filter_map(|path| File::open(&path).ok().map(|file| (path, file)))
             .collect()
     }
 

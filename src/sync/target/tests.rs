@@ -82,7 +82,11 @@ fn a_git_remote_behind_ssh_or_http_has_its_store_behind_a_service() {
     }
     let sources = Target::sources(&repo).unwrap();
     let names: Vec<&str> = sources.iter().map(|target| target.name.as_str()).collect();
-    assert_eq!(names, ["far", "near", "web", "own"]);
+    assert_eq!(
+        names,
+        ["near", "far", "web", "own"],
+        "what is here costs less"
+    );
 }
 
 #[test]

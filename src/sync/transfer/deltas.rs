@@ -3,16 +3,18 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-use lob_store::{ChunkId, Frame, LobId, Manifest};
+use lob_store::{ChunkId, Frame, LobId, Manifest, Parts, Segment};
 
 use super::lanes::Lanes;
 use super::{Moved, Transfer, sum};
-use crate::remote::Result;
+use crate::remote::{Against, DIFFERENCE_BASE_MAX, Origin, Remote, Result};
 
 /// Most generations of lobs that are made visible one after the other.
 const GENERATIONS_MAX: usize = 256;
 /// Chunks that are remembered as sent while they are not visible.
 const SENT_MAX: usize = 64 << 10;
+/// Chunks of versions that are held which are remembered for one window.
+const AGAINST_CHUNKS_MAX: usize = 128 << 10;
 
 /// Lobs in the order in which they are sent: each generation is based on those before.
 pub(super) fn generations(lobs: &[LobId], bases: &HashMap<LobId, LobId>) -> Vec<Vec<LobId>> {
@@ -62,6 +64,9 @@ impl Transfer<'_> {
         moved: &mut Moved,
     ) -> Result<HashSet<ChunkId>> {
         let mut sent = HashSet::new();
+        if self.origin == Origin::Foreign {
+            return Ok(sent);
+        }
         for manifest in manifests {
             let Some(base) = self.bases.get(&manifest.id) else {
                 continue;
@@ -96,6 +101,30 @@ impl Transfer<'_> {
         Ok(sent)
     }
 
+    /// What is held here that lobs of a fetch may come as differences from.
+    pub(super) fn against(&self, manifests: &[Manifest]) -> Against {
+        let mut against = Against::default();
+        if self.origin == Origin::Own || self.bases.is_empty() || !self.from.makes_differences() {
+            return against;
+        }
+        for manifest in manifests {
+            let Some(base) = self.bases.get(&manifest.id) else {
+                continue;
+            };
+            // One that cannot be read is none.
+            let held = self.to.manifests(&[*base]).unwrap_or_default();
+            if let Some(Some(held)) = held.first()
+                && held.size <= DIFFERENCE_BASE_MAX
+                && let Ok(Some(chunks)) = chunks_of(self.to, held)
+                && against.chunks.len() + chunks.len() <= AGAINST_CHUNKS_MAX
+            {
+                against.versions.push((manifest.id, *base));
+                against.chunks.extend(chunks);
+            }
+        }
+        against
+    }
+
     /// Chunks by the depth of their frames here, those without bases first.
     pub(super) fn by_depth(&self, chunks: &[(ChunkId, u32)]) -> Result<Vec<Layer>> {
         let ids: Vec<ChunkId> = chunks.iter().map(|(id, _)| *id).collect();
@@ -121,6 +150,26 @@ impl Transfer<'_> {
         let relied = ids.into_iter().zip(held).filter(|(_, held)| *held);
         Ok(relied.map(|(id, _)| id).collect())
     }
+}
+
+/// The chunks of a lob, with the lists of a long one; `None` of one whose lists are listed themselves.
+fn chunks_of(store: &dyn Remote, manifest: &Manifest) -> Result<Option<Vec<ChunkId>>> {
+    let id = |(id, _): &(ChunkId, u32)| *id;
+    let segments: &[Segment] = match &manifest.parts {
+        Parts::Chunks(chunks) => return Ok(Some(chunks.iter().map(id).collect())),
+        Parts::Segments(segments) => segments,
+        Parts::Groups(_) => return Ok(None),
+    };
+    let lists: Vec<ChunkId> = segments.iter().map(|segment| segment.id).collect();
+    let mut chunks = lists.clone();
+    let mut expected = segments.iter();
+    store.each_chunk(&lists, &mut |_, bytes| {
+        if let Some(segment) = expected.next() {
+            chunks.extend(segment.decode_list(bytes)?.iter().map(id));
+        }
+        Ok(())
+    })?;
+    Ok(Some(chunks))
 }
 
 #[cfg(test)]

@@ -191,6 +191,7 @@ impl Exchange for Liar {
                     free: None,
                     verbs: Vec::new(),
                     program: String::new(),
+                    can: Vec::new(),
                 };
                 welcome.write(&mut to).expect("memory takes it");
                 to.end().expect("memory takes it")

@@ -1,0 +1,101 @@
+//! What a pull moves where the version before is here.
+
+use std::fs;
+
+use super::Serving;
+use crate::support::{World, noise};
+
+/// Bytes of answers to a verb that a server sent, by its log.
+fn sent(log: &std::path::Path, verb: &str) -> u64 {
+    let text = fs::read_to_string(log).unwrap();
+    let lines = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let frames = lines.filter(|line| line["what"] == verb);
+    frames.map(|line| line["sent"].as_u64().unwrap()).sum()
+}
+
+#[test]
+fn a_pull_of_a_new_version_moves_the_difference_though_it_is_stored_plainly() {
+    let world = World::new();
+    let (origin, work) = world.pair();
+    work.track(&["*.bin"]);
+    let mut content = noise(1, 3_000_000);
+    work.write("a.bin", &content);
+    work.commit("first");
+    work.git(&["push", "-q", "origin", "main"]);
+    let log = world.path().join("access.log");
+    let options = ["--anonymous", "read", "--access-log", log.to_str().unwrap()];
+    let server = Serving::start(&world, world.path(), &options);
+    let clones = ["pulled", "fetched"].map(|name| {
+        let clone = world.clone_of(&origin, name);
+        clone.git(&["config", "remote.origin.lobUrl", &server.url("origin.git")]);
+        assert!(clone.read("a.bin") == content);
+        clone
+    });
+    content
+        .iter_mut()
+        .step_by(10_000)
+        .for_each(|byte| *byte ^= 1);
+    work.write("a.bin", &content);
+    work.commit("second");
+    work.git(&["push", "-q", "origin", "main"]);
+    // So the newest version is plain, and the one that the clones have stands on it.
+    work.lob(&["repack", "--remote", "origin"]);
+
+    let before = sent(&log, "frames");
+    clones[0].git(&["pull", "-q", "origin", "main"]);
+    assert!(clones[0].read("a.bin") == content);
+    clones[0].assert_clean();
+    let moved = sent(&log, "frames") - before;
+    assert!(0 < moved && moved < 150_000, "{moved} bytes");
+    clones[0].lob(&["fsck", "--deep"]);
+
+    // The same where git has moved on before lob is asked.
+    let config = ["-c", "lob.smudge=pointer"];
+    clones[1].git(&[config[0], config[1], "pull", "-q", "origin", "main"]);
+    clones[1].lob(&["pull"]);
+    assert!(clones[1].read("a.bin") == content);
+    let again = sent(&log, "frames") - before - moved;
+    assert!(0 < again && again < 150_000, "{again} bytes");
+}
+
+#[test]
+fn a_file_that_nobody_else_knows_saves_what_it_is_like() {
+    let world = World::new();
+    let (origin, work) = world.pair();
+    work.track(&["*.bin"]);
+    let content = noise(1, 3_000_000);
+    work.write("a.bin", &content);
+    work.commit("first");
+    work.git(&["push", "-q", "origin", "main"]);
+    let log = world.path().join("access.log");
+    let options = ["--anonymous", "read", "--access-log", log.to_str().unwrap()];
+    let server = Serving::start(&world, world.path(), &options);
+    let clone = world.clone_of(&origin, "clone");
+    clone.git(&["config", "remote.origin.lobUrl", &server.url("origin.git")]);
+    // It was changed in so many places that no chunk of it is as it was, and the store is lost.
+    let mut edited = content.clone();
+    edited
+        .iter_mut()
+        .step_by(20_000)
+        .for_each(|byte| *byte ^= 1);
+    clone.write("a.bin", &edited);
+    fs::remove_dir_all(clone.path().join(".git/lob")).unwrap();
+
+    let said = clone.lob(&["--json", "fetch"]);
+    let summary: Vec<serde_json::Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|event: &serde_json::Value| event["event"] == "summary")
+        .collect();
+    let moved = summary[0]["bytes"].as_u64().unwrap();
+    let delta = sent(&log, "delta");
+    assert!(0 < delta && delta < 500_000, "{delta} bytes of a delta");
+    assert!(delta < moved && moved < 600_000, "{moved} bytes moved");
+    assert_eq!(sent(&log, "frames"), 0, "nothing is left to be sent");
+    assert!(clone.read("a.bin") == edited, "it is as it was");
+    clone.git(&["checkout", "-q", "--", "a.bin"]);
+    assert!(clone.read("a.bin") == content);
+    clone.lob(&["fsck", "--deep"]);
+}
