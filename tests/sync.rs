@@ -26,6 +26,7 @@ mod nearby;
 mod places;
 mod pruned;
 mod repack;
+mod several;
 
 /// The text that git stores for a lob.
 fn pointer(lob: LobInfo) -> String {

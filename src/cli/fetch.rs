@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Outcome;
-use super::push::target;
+use super::push::{sources, target};
 use super::transfer::{How, carry_out, local, waiting};
 use crate::git::Repo;
 use crate::remote::Access;
@@ -39,16 +39,20 @@ pub(super) struct Args {
 pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
     let local = local()?;
     let repo = local.repo();
-    let target = target(repo, args.remote.as_deref(), Access::Read)?;
+    let targets = sources(repo, args.remote.as_deref())?;
     let mut wants = match (args.refs.is_empty(), repo.work_tree()) {
-        (false, _) => named(repo, &target, &args.refs)?,
+        (false, _) => named(
+            repo,
+            &target(repo, args.remote.as_deref(), Access::Read)?,
+            &args.refs,
+        )?,
         (true, Some(_)) => Checkout::read(repo)?.wants,
         (true, None) => wanted::everywhere(repo)?,
     };
     if args.recent {
         wants.extend(recent(repo)?);
     }
-    let job = fetch::wanted(&local, target, wants, &waiting(ui))?;
+    let job = fetch::from_all(&local, targets, wants, &waiting(ui))?;
     carry_out(ui, &local, job, &args.how)
 }
 

@@ -2,11 +2,10 @@
 
 use lob_store::Progress;
 
-use super::push::target;
+use super::push::sources;
 use super::transfer::{How, carry_out, local, waiting, worse};
 use super::{Outcome, remedy};
 use crate::git::index_file::Settle;
-use crate::remote::Access;
 use crate::sync::checkout::{self, Absent, PointerFile};
 use crate::sync::convert::said;
 use crate::sync::worktree::{Checkout, fillable};
@@ -32,9 +31,9 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
     let local = local()?;
-    let target = target(local.repo(), args.remote.as_deref(), Access::Read)?;
+    let targets = sources(local.repo(), args.remote.as_deref())?;
     let needs = Checkout::read(local.repo())?;
-    let job = fetch::wanted(&local, target, needs.wants, &waiting(ui))?;
+    let job = fetch::from_all(&local, targets, needs.wants, &waiting(ui))?;
     let fetched = carry_out(ui, &local, job, &args.how)?;
     let filled = fill(ui, &local, needs.files, &args.how)?;
     Ok(worse(fetched, filled))

@@ -38,6 +38,18 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
     carry_out(ui, &local, job, &args.how)
 }
 
+/// The remotes to fetch from: the one that is named, or all, by what that costs.
+pub(super) fn sources(repo: &Repo, name: Option<&str>) -> Result<Vec<Target>, crate::ui::Failure> {
+    if name.is_none() {
+        let all = Target::sources(repo)?;
+        if !all.is_empty() {
+            return Ok(all);
+        }
+    }
+    // Where there is none it says why.
+    Ok(vec![target(repo, name, Access::Read)?])
+}
+
 /// The remote that is named, or that is meant where none is.
 pub(super) fn target(
     repo: &Repo,

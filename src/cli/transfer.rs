@@ -4,9 +4,10 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::Outcome;
+use super::{Outcome, remedy};
 use crate::git::Repo;
 use crate::remote::Access;
+use crate::sync::convert::said;
 use crate::sync::plan::{Direction, Missing, Plan};
 use crate::sync::wanted::Want;
 use crate::sync::{Job, Local, Pace, Report, Target};
@@ -62,15 +63,18 @@ pub(super) fn carry_out(ui: &Ui, local: &Local, mut job: Job<'_>, how: &How) -> 
         return show(ui, job);
     }
     let plan = job.plan();
-    let (size, lobs) = (plan.size(), plan.lobs.len() as u64);
+    // What others may have counts too.
+    let missing: u64 = plan.missing.iter().map(|missing| missing.want.size).sum();
+    let size = plan.size() + missing;
+    let lobs = (plan.lobs.len() + plan.missing.len()) as u64;
     let task = match plan.direction {
         Direction::Push => "Sending",
         Direction::Pull => "Receiving",
     };
     let pace = how.pace(local)?;
-    let report = match plan.is_empty() {
-        true => job.run(&pace, &())?,
-        false => {
+    let report = match lobs {
+        0 => job.run(&pace, &())?,
+        _ => {
             let bar = ui.bar(task, Some(size), Some(lobs));
             let report = job.run(&pace, &bar)?;
             bar.finish();
@@ -81,7 +85,16 @@ pub(super) fn carry_out(ui: &Ui, local: &Local, mut job: Job<'_>, how: &How) -> 
         Some(report) => tell(ui, &job, &report)?,
         None => nothing(ui, &job)?,
     }
+    tell_trouble(ui, &job);
     tell_missing(ui, &job.plan().missing)
+}
+
+/// Says which remotes could not be asked; what they have others gave, or it is missing.
+fn tell_trouble(ui: &Ui, job: &Job<'_>) {
+    for (name, error) in job.trouble() {
+        ui.warn(format_args!("{name} cannot be asked: {}", said(error)));
+    }
+    remedy::show(job.trouble().iter().map(|(_, error)| error as _), ui);
 }
 
 /// The event `plan`.
@@ -141,6 +154,7 @@ fn show(ui: &Ui, mut job: Job<'_>) -> Outcome {
     for want in &plan.lobs {
         list(ui, plan, want)?;
     }
+    tell_trouble(ui, &job);
     tell_missing(ui, &plan.missing)
 }
 

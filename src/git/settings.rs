@@ -40,6 +40,8 @@ pub enum Kind {
     Patterns,
     /// An absolute path, or one that begins with `~` as git knows it.
     Path,
+    /// A whole number.
+    Number,
     /// Any text.
     Text,
 }
@@ -71,6 +73,7 @@ impl Kind {
                 is_path(value),
                 "expected an absolute path, or one that begins with ~/",
             ),
+            Kind::Number => (number(value).is_some(), "expected a whole number"),
             Kind::Text => (std::str::from_utf8(value).is_ok(), "expected UTF-8"),
         };
         good.then_some(())
@@ -138,6 +141,8 @@ pub const KEYS: &[Key] = &[
         "lets a committed .lobconfig name the stores of remotes, which may get your credentials"),
     key("remote.<name>.lobUrl", Kind::Text, "", false,
         "the store of this remote; where not set, derived from the remote's URL"),
+    key("remote.<name>.lobCost", Kind::Number, "", false,
+        "what fetching from this remote costs: those that cost less are asked first; without it 100 for what this file system has, 150 for what this machine or its network serves, 200 for others"),
     key("remote.<name>.lobStoreId", Kind::Text, "", false,
         "the id of the store that this remote must be, or `none` for any; otherwise the one that was found there first"),
 ];

@@ -39,6 +39,31 @@ pub fn wanted<'a>(
     Ok(Job::planned(local, target, plan, link, Vec::new()))
 }
 
+/// As [`wanted`], from the first of these remotes that can be asked; what it does not have, or cannot give,
+/// comes from those behind it.
+///
+/// # Errors
+/// That of the first, where none can be asked.
+pub fn from_all<'a>(
+    local: &'a Local,
+    targets: Vec<Target>,
+    wants: Vec<Want>,
+    waiting: &dyn Fn(),
+) -> Result<Job<'a>> {
+    let mut trouble = Vec::new();
+    let mut targets = targets.into_iter();
+    while let Some(target) = targets.next() {
+        let name = target.name.clone();
+        match wanted(local, target, wants.clone(), waiting) {
+            Ok(job) => return Ok(job.with_others(targets.collect(), trouble)),
+            Err(error) if error.is_interrupted() => return Err(error),
+            Err(error) => trouble.push((name, error)),
+        }
+    }
+    let first = trouble.into_iter().next();
+    Err(first.map_or(Error::NoRemote, |(_, error)| error))
+}
+
 /// Plans to bring here everything that a remote holds, referenced or not.
 pub fn complete<'a>(local: &'a Local, target: Target, waiting: &dyn Fn()) -> Result<Job<'a>> {
     let link = Link::to_read(local, &target, waiting)?;
@@ -69,7 +94,7 @@ fn torn(local: &Local, wants: &[Want]) -> Result<Vec<Missing>> {
 }
 
 /// Those of `wants` that the local store does not hold.
-fn lacking(local: &Local, wants: Vec<Want>) -> Result<Vec<Want>> {
+pub(super) fn lacking(local: &Local, wants: Vec<Want>) -> Result<Vec<Want>> {
     if wants.is_empty() {
         return Ok(wants);
     }
@@ -98,8 +123,8 @@ pub struct Fetched {
     pub trouble: Vec<(String, Error)>,
 }
 
-/// Brings lobs here that a checkout needs and lacks, from the first remote that has them: the
-/// default one, then the others. Trouble with a remote is part of the answer and stops nothing; the
+/// Brings lobs here that a checkout needs and lacks, from the first remote that has them, by what they
+/// cost. Trouble with a remote is part of the answer and stops nothing; the
 /// turn at the remote is not waited for, as a checkout should not wait for longer transfers.
 ///
 /// # Errors

@@ -1,5 +1,7 @@
 //! One direction of replication with one remote: planned, and ready to be carried out.
 
+mod others;
+
 use lob_store::disk::Lock;
 use lob_store::{Epoch, Progress};
 
@@ -24,6 +26,10 @@ pub struct Job<'a> {
     link: Option<Link>,
     /// What the ledger learns when nothing is missing.
     tips: Vec<Oid>,
+    /// Remotes to be asked for what this one does not give.
+    others: Vec<Target>,
+    /// Those that could not be asked, and why.
+    trouble: Vec<(String, Error)>,
 }
 
 /// An open remote, and the turn at it.
@@ -109,6 +115,8 @@ impl<'a> Job<'a> {
             plan: Plan::new(asking),
             link: None,
             tips: Vec::new(),
+            others: Vec::new(),
+            trouble: Vec::new(),
         }
     }
 
@@ -133,6 +141,8 @@ impl<'a> Job<'a> {
             plan,
             link: Some(link),
             tips,
+            others: Vec::new(),
+            trouble: Vec::new(),
         }
     }
 
@@ -148,10 +158,10 @@ impl<'a> Job<'a> {
 
     /// Works out how many chunks and bytes the plan takes.
     pub fn survey(&mut self) -> Result<()> {
-        match &self.link {
-            Some(link) => survey(&mut self.plan, link.sides(self.local)?),
-            None => Ok(()),
+        if let Some(link) = &self.link {
+            survey(&mut self.plan, link.sides(self.local)?)?;
         }
+        self.survey_others()
     }
 
     /// Does it. `None` where there was nothing to move.
@@ -160,22 +170,36 @@ impl<'a> Job<'a> {
             return Ok(None);
         };
         let sides = link.sides(self.local)?;
-        let report = match (self.plan.is_empty(), self.plan.asking) {
-            (true, _) => None,
-            (false, Asking::ToPush) => Some(push_all(&mut self.plan, sides, pace, progress)?),
-            (false, _) => {
-                // Also for what moves before the rest is known.
-                let _ = sides.remote.limit(pace.rate());
-                self.plan.rely(self.local, sides.remote);
-                let moved = nearby::take_in(self.local.repo(), &self.plan, sides, progress);
-                let mut report = carry_out(&mut self.plan, sides, pace, progress)?;
-                report.bytes += moved;
-                Some(report)
+        if self.plan.asking == Asking::ToPush {
+            let report = match self.plan.is_empty() {
+                true => None,
+                false => Some(push_all(&mut self.plan, sides, pace, progress)?),
+            };
+            if self.plan.missing.is_empty() && !self.tips.is_empty() {
+                self.learn(link)?;
             }
-        };
-        if self.plan.missing.is_empty() && !self.tips.is_empty() {
-            self.learn(link)?;
+            return Ok(report);
         }
+        let pulled = match self.plan.is_empty() {
+            true => Ok(None),
+            false => self.pull(pace, progress).map(Some),
+        };
+        match pulled {
+            Err(error) if self.others.is_empty() || error.is_interrupted() => Err(error),
+            Err(error) => self.run_others(None, Some(error), (pace, progress)),
+            Ok(report) => self.run_others(report, None, (pace, progress)),
+        }
+    }
+
+    fn pull(&mut self, pace: &Pace, progress: &dyn Progress) -> Result<Report> {
+        let link = self.link.as_ref().ok_or(Error::NoRemote)?;
+        let sides = link.sides(self.local)?;
+        // Also for what moves before the rest is known.
+        let _ = sides.remote.limit(pace.rate());
+        self.plan.rely(self.local, sides.remote);
+        let moved = nearby::take_in(self.local.repo(), &self.plan, sides, progress);
+        let mut report = carry_out(&mut self.plan, sides, pace, progress)?;
+        report.bytes += moved;
         Ok(report)
     }
 

@@ -62,7 +62,7 @@ impl Report {
 
 impl Report {
     /// Adds what another run did.
-    fn add(&mut self, other: Report) {
+    pub(super) fn add(&mut self, other: Report) {
         self.lobs += other.lobs;
         self.size += other.size;
         self.chunks += other.chunks;
