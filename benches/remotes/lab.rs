@@ -207,7 +207,7 @@ impl Lab {
         git(&["init", "-q"])?;
         git(&["lfs", "install", "--local"])?;
         git(&["lfs", "track", "*.bin"])?;
-        write_files(&dir, &work.files, seed + 1)?;
+        write_files(&dir, &work.files, seed)?;
         git(&["add", "-A"])?;
         git(&["commit", "-q", "-m", "one"])?;
         git(&["init", "-q", "--bare", "lfs.git"])?;

@@ -13,7 +13,7 @@ mod link;
 mod million;
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use lab::{Lab, Timed, Work};
 use link::Link;
@@ -150,7 +150,8 @@ fn against_git_lfs(lab: &Lab, options: &Options) -> Result<(), Failure> {
     let (mut push, mut clone) = (Pair::default(), Pair::default());
     for run in 0..options.runs {
         // Content of its own each time: a server of git-lfs has what it was sent before.
-        let theirs = lab.lfs_work(&work, run as u64)?;
+        let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+        let theirs = lab.lfs_work(&work, seed.as_micros() as u64)?;
         push.of(true).push(lab.lfs_push(&theirs, endpoint)?);
         clone.of(true).push(lab.lfs_clone(&theirs, endpoint)?);
         let url = format!("http://{}/lfs{run}", served.address);
