@@ -26,7 +26,7 @@ use super::own::Own;
 use super::pieces::Pieces;
 use super::place::{HttpPlace, SshPlace};
 use super::pool::Lent;
-use super::sending::Sending;
+use super::sending::{Exchanging, Sending};
 use super::ssh::Ssh;
 use crate::git::Git;
 use crate::remote::Pace;
@@ -74,6 +74,9 @@ struct Core {
     pace: Mutex<Arc<Pace>>,
     described: String,
 }
+
+/// An answer, and the connection where that is given back after it.
+type Answered = (Response<Incoming>, Option<Lent>);
 
 /// What to do after an attempt.
 enum Next {
@@ -127,9 +130,12 @@ impl Network {
 
 impl Exchange for Network {
     fn exchange(&self, verb: Verb, body: Body) -> Result<Box<dyn Read + Send>, ExchangeError> {
-        let (response, lent) = match body {
-            Body::Bytes(bytes) => self.core.repeat(verb, &Bytes::from(bytes))?,
-            Body::Stream(stream) => self.core.once(verb, stream)?,
+        let ((response, lent), exchanging) = match body {
+            Body::Bytes(bytes) => (self.core.repeat(verb, &Bytes::from(bytes))?, None),
+            Body::Stream(stream) => {
+                let (answered, exchanging) = self.core.once(verb, stream)?;
+                (answered, Some(exchanging))
+            }
         };
         let incoming = response.into_body();
         Ok(Box::new(Answer::new(
@@ -137,7 +143,7 @@ impl Exchange for Network {
             (incoming, lent),
             self.core.means.patience.stall,
             (self.core.budget.clone(), self.core.pace()),
-            self.core.clone(),
+            Arc::new((self.core.clone(), exchanging)),
         )))
     }
 
@@ -197,11 +203,7 @@ impl Core {
     }
 
     /// Sends a request that can be sent again, until it is answered or that makes no sense any more.
-    fn repeat(
-        &self,
-        verb: Verb,
-        body: &Bytes,
-    ) -> Result<(Response<Incoming>, Option<Lent>), ExchangeError> {
+    fn repeat(&self, verb: Verb, body: &Bytes) -> Result<Answered, ExchangeError> {
         let mut attempt = 1;
         loop {
             let origin = self.origin();
@@ -244,19 +246,19 @@ impl Core {
         &self,
         verb: Verb,
         stream: Box<dyn Stream>,
-    ) -> Result<(Response<Incoming>, Option<Lent>), ExchangeError> {
+    ) -> Result<(Answered, Exchanging), ExchangeError> {
         let origin = self.origin();
         let login = origin.login();
         let (sender, pieces) = mpsc::channel(PIECES);
         let (sending, budget) = (Arc::new(Sending::stream()), self.budget.clone());
-        let (seen, pace) = (sending.clone(), self.pace());
+        let (exchanging, pace) = (Exchanging(sending.clone()), self.pace());
         let pump = move || sending.pump(stream, &sender, (&budget, &pace));
         drop(self.handle()?.spawn_blocking(pump));
-        let body = (Pieces::Stream(pieces), &*seen);
+        let body = (Pieces::Stream(pieces), &*exchanging.0);
         let sent = self.send(&origin, verb, body, login.as_ref());
         let judged = sent.and_then(|sent| self.judge(&origin, sent, login.as_ref()));
         match judged.map_err(|trouble| trouble.error)? {
-            Next::Done(response, lent) => Ok((response, lent)),
+            Next::Done(response, lent) => Ok(((response, lent), exchanging)),
             Next::Again => Err(passing("the server wants this said in another way")),
         }
     }
@@ -268,7 +270,7 @@ impl Core {
         verb: Verb,
         (body, sending): (Pieces, &Sending),
         login: Option<&HeaderValue>,
-    ) -> Result<(Response<Incoming>, Option<Lent>), Trouble> {
+    ) -> Result<Answered, Trouble> {
         let patience = &self.means.patience;
         let sent = async {
             let ready = origin.pool.ready().await?;
@@ -292,7 +294,7 @@ impl Core {
     fn judge(
         &self,
         origin: &Arc<Origin>,
-        (response, lent): (Response<Incoming>, Option<Lent>),
+        (response, lent): Answered,
         login: Option<&HeaderValue>,
     ) -> Result<Next, Trouble> {
         let status = response.status();

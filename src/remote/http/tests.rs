@@ -219,7 +219,7 @@ fn request(stream: &mut TcpStream) -> String {
             _ => break,
         }
     }
-    String::from_utf8(text).unwrap()
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 const GOOD: &[u8] =

@@ -1,6 +1,7 @@
 //! Servers that follow a script to harm a client.
 
 use super::*;
+use crate::wire::Stream;
 
 /// What a server says whatever it is asked.
 fn scripts() -> Vec<Vec<u8>> {
@@ -81,5 +82,44 @@ fn p9_no_script_of_a_server_is_taken_for_an_answer() {
                 assert!(!text.contains('\x1b'), "{at}: {text}");
             }
         }
+    }
+}
+
+/// A body without end, and word of when nobody makes it any more.
+struct Endless {
+    _making: std::sync::mpsc::Sender<()>,
+}
+
+impl Read for Endless {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        buffer.fill(7);
+        Ok(buffer.len())
+    }
+}
+
+impl Stream for Endless {}
+
+#[test]
+fn a_body_that_nobody_takes_is_not_made_for_ever() {
+    let git = Fixture::new();
+    // It says that it has no more to say, or that all is well, and reads nothing more.
+    for answer in [
+        b"".as_slice(),
+        GOOD,
+        b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n",
+    ] {
+        let (port, _) = peer(move |_, mut stream| {
+            request(&mut stream);
+            stream.write_all(answer).unwrap();
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+            // Until the test is over.
+            thread::park();
+        });
+        let network = over_http(&format!("http://127.0.0.1:{port}"), means(git.git()));
+        let (making, ended) = std::sync::mpsc::channel();
+        let body = Body::Stream(Box::new(Endless { _making: making }));
+        drop(network.exchange(Verb::Put, body));
+        let over = ended.recv_timeout(Duration::from_secs(60));
+        assert_eq!(over, Err(std::sync::mpsc::RecvTimeoutError::Disconnected));
     }
 }
