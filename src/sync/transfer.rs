@@ -207,7 +207,10 @@ impl Transfer<'_> {
             Ok(())
         });
         if let Err(error) = filled {
-            if self.damage(&error).is_some() {
+            let is_cancelled = matches!(error, Error::Store(lob_store::Error::Interrupted));
+            // What a service got whole it keeps by itself.
+            let is_here = self.origin == Origin::Foreign && !is_cancelled;
+            if is_here || self.damage(&error).is_some() {
                 // What came whole need not come again; where it does, nothing is lost.
                 let _ = lanes.publish();
             }

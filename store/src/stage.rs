@@ -16,6 +16,7 @@ mod stream;
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
+use std::slice;
 use std::thread::JoinHandle;
 
 use crate::disk::Lock;
@@ -214,8 +215,12 @@ impl<'s> Writer<'s> {
 
     fn write_received(&mut self) -> Result<()> {
         self.received_bytes = 0;
-        let frames = std::mem::take(&mut self.received);
-        self.store.verify_frames(&frames)?;
+        let mut frames = std::mem::take(&mut self.received);
+        let verified = self.store.verify_frames(&frames);
+        if verified.is_err() {
+            // Those that are whole need not come again.
+            frames.retain(|frame| self.store.verify_frames(slice::from_ref(frame)).is_ok());
+        }
         let mut known = HashMap::new();
         for frame in frames {
             let has = |(id, _): &(ChunkId, u32)| self.has_chunk(id).unwrap_or(false);
@@ -226,7 +231,7 @@ impl<'s> Writer<'s> {
                 }
             }
         }
-        Ok(())
+        verified
     }
 
     /// Names a lob that another store sent, whose chunks were all received or are in the store. That

@@ -278,32 +278,47 @@ fn a_fetch_survives_every_fault() {
 }
 
 /// What came whole before a cut is not sent again.
-#[test]
-fn what_was_received_before_a_cut_stays() {
-    let trial = Trial::new(Asking::ToPush);
+fn what_came_whole_stays(asking: Asking, verb: Verb) {
+    let trial = Trial::new(asking);
     let exchange = trial.exchange(None);
     trial.run(&exchange).unwrap();
     let said = exchange.said.lock().unwrap();
-    let sent = |said: &[Said]| -> usize {
-        let puts = said.iter().filter(|(verb, ..)| *verb == Verb::Put);
-        puts.map(|(_, request, _)| request.len()).sum()
+    let long = |(_, request, answer): &Said| match asking {
+        Asking::ToPull => answer.clone(),
+        _ => request.clone(),
     };
-    let number = said
-        .iter()
-        .position(|(verb, ..)| *verb == Verb::Put)
-        .unwrap();
-    let edges = boundaries(&said[number].1);
+    let sent = |said: &[Said]| -> usize {
+        let of = said.iter().filter(|(of, ..)| *of == verb);
+        of.map(|said| long(said).len()).sum()
+    };
+    let number = said.iter().position(|(of, ..)| *of == verb).unwrap();
+    let edges = boundaries(&long(&said[number]));
     let at = edges[edges.len() / 2];
     assert!(at > 100_000, "{edges:?}");
 
-    let trial = Trial::new(Asking::ToPush);
-    let exchange = trial.exchange(Some((number, Fault::Request(at + 100))));
+    let trial = Trial::new(asking);
+    let fault = match asking {
+        Asking::ToPull => Fault::Answer(at + 100),
+        _ => Fault::Request(at + 100),
+    };
+    let exchange = trial.exchange(Some((number, fault)));
     trial.run(&exchange).unwrap();
-    let again = sent(&exchange.said.lock().unwrap());
+    let all = exchange.said.lock().unwrap();
+    let again = sent(&all);
+    let most = sent(&said) - at + 1000;
     assert!(
-        again < sent(&said) - at + 1000,
-        "{again} bytes of {} again",
-        sent(&said)
+        again < most,
+        "{again} bytes again, cut at {at} of {edges:?}"
     );
     assert_eq!(trial.check(), 3);
+}
+
+#[test]
+fn what_was_pushed_before_a_cut_stays() {
+    what_came_whole_stays(Asking::ToPush, Verb::Put);
+}
+
+#[test]
+fn what_was_fetched_before_a_cut_stays() {
+    what_came_whole_stays(Asking::ToPull, Verb::Frames);
 }
