@@ -7,6 +7,7 @@
 
 mod answer;
 mod differences;
+mod held;
 mod hold;
 mod put;
 mod refuse;
@@ -29,6 +30,7 @@ use crate::wire::{
     Asked, Caller, Differing, FieldReader, FieldWriter, Hello, Refusal, RefusalKind, Rights,
 };
 use crate::wire::{Rolled, Serve, Verb, Welcome};
+use held::Question;
 use refuse::{of_error, of_wire};
 
 /// Bytes of an answer that are gathered before they are sent.
@@ -228,16 +230,19 @@ impl Serve for Service {
                 let store = self.meant(asked.store)?;
                 rolled::answer(store.as_ref(), &self.shares.turns, &asked, &mut to)
             }),
-            verb => Asked::read(body).map_err(of_wire).and_then(|asked| {
-                let store = self.meant(asked.store)?;
-                let store = store.as_ref();
-                hold::check_flags(&asked, verb == Verb::Hold)?;
-                match verb {
-                    Verb::Hold => self.hold(caller, store, &asked, &mut to),
-                    Verb::Recall => self.recall(caller, store, &asked, &mut to),
-                    verb => answer::answer(store, &self.shares.turns, verb, asked, &mut to),
-                }
-            }),
+            verb => {
+                let mut question = Question::new(body);
+                question.read(Asked::read).and_then(|asked| {
+                    let store = self.meant(asked.store)?;
+                    let store = store.as_ref();
+                    hold::check_flags(&asked, verb == Verb::Hold)?;
+                    match verb {
+                        Verb::Hold => self.hold(caller, store, &asked, &mut to),
+                        Verb::Recall => self.recall(caller, store, &asked, &mut to),
+                        verb => answer::answer(store, &self.shares.turns, verb, asked, &mut to),
+                    }
+                })
+            }
         };
         match done {
             Ok(()) => to.end().map(drop).map_err(refuse::of_sink),

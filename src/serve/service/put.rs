@@ -5,6 +5,7 @@ use std::{panic, thread};
 
 use lob_store::{Frame, LobInfo, Manifest};
 
+use super::held::Held;
 use super::refuse::{internal, of_error, of_wire};
 use super::shares::Room;
 use super::{Change, Service, What};
@@ -17,6 +18,8 @@ pub const PUT_LOBS_MAX: usize = 64 << 10;
 /// Most chunks, segments and groups in their manifests, 6 MiB of them, unless it is one lob.
 pub const PUT_ITEMS_MAX: usize = 128 << 10;
 
+/// Bytes that a chunk, a segment or a group in a manifest takes, and a manifest without them at most.
+const ITEM: usize = 96;
 /// Bytes of frames that are stored together, and how many times that may wait for it.
 const TOGETHER: usize = 1 << 20;
 const QUEUE: usize = 4;
@@ -27,6 +30,8 @@ struct Taken {
     manifests: Vec<Manifest>,
     /// Chunks and segments in them.
     items: usize,
+    /// For what the manifests take.
+    held: Held,
 }
 
 impl Service {
@@ -158,6 +163,7 @@ impl Taken {
     fn name(&mut self, manifest: &[u8]) -> Result<(), Refusal> {
         let manifest = Manifest::decode(manifest).map_err(|error| of_wire(error.into()))?;
         self.items += manifest.items();
+        self.held.grow((1 + manifest.items()) * ITEM)?;
         self.manifests.push(manifest);
         // One manifest may be as long as it likes; it has a limit of its own.
         let is_long = self.manifests.len() > 1 && self.items > PUT_ITEMS_MAX;
