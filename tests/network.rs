@@ -3,14 +3,13 @@
 #[cfg(unix)]
 mod daily;
 mod differences;
-mod load;
 #[cfg(unix)]
-mod ssh;
+pub mod ssh;
 mod tokens;
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +69,12 @@ impl Serving {
         self.child.id()
     }
 
+    /// The most memory that it has used, in KiB.
+    #[cfg(target_os = "linux")]
+    pub fn peak(&self) -> u64 {
+        peak(self.id()).unwrap()
+    }
+
     /// Asks it to end, and waits until it has.
     #[cfg(unix)]
     pub fn stop(mut self) -> Option<i32> {
@@ -85,6 +90,16 @@ impl Drop for Serving {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The most memory that a process has used, in KiB; `None` where it has ended.
+#[cfg(target_os = "linux")]
+pub fn peak(id: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
 /// Limits with which a test that lets a limit pass is over soon.
@@ -117,4 +132,13 @@ pub fn means(world: &World, patience: Patience) -> Means {
 pub fn over_http(url: &str, means: Means) -> Arc<dyn Exchange> {
     let place = HttpPlace::parse(url).unwrap();
     Arc::new(Network::over_http(&place, means).unwrap())
+}
+
+/// A certificate for this machine, and its key.
+pub fn certificate(dir: &Path) -> [PathBuf; 2] {
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let files = ["cert.pem", "key.pem"].map(|name| dir.join(name));
+    std::fs::write(&files[0], made.cert.pem()).unwrap();
+    std::fs::write(&files[1], made.signing_key.serialize_pem()).unwrap();
+    files
 }

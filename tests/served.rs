@@ -19,7 +19,7 @@ use lob::sync::plan::{Asking, Plan, Planner};
 use lob::sync::wanted::{Reason, Want};
 use lob::sync::{Pace, Sides, carry_out, push_all};
 use lob::wire::{Body, Caller, Exchange, ExchangeError, Rights, Serve, Verb};
-use lob_store::{LobId, Store};
+use lob_store::{LobId, LobInfo, Store};
 
 use crate::support::noise;
 
@@ -88,13 +88,35 @@ pub fn read(store: &Store, id: &LobId) -> lob_store::Result<Vec<u8>> {
 
 /// A run of everything that one store holds and the other lacks, with the proof at its end.
 pub fn replicate(asking: Asking, local: &dyn Remote, remote: &dyn Remote) -> Result<u64, String> {
+    let from = match asking {
+        Asking::ToPull => remote,
+        _ => local,
+    };
+    let mut lobs = Vec::new();
+    let listed = from.each_lob(&mut |lob| {
+        lobs.push(lob);
+        Ok(())
+    });
+    listed.map_err(|error| error.to_string())?;
+    carry(asking, local, remote, &lobs)
+}
+
+/// The same of these lobs.
+pub fn carry(
+    asking: Asking,
+    local: &dyn Remote,
+    remote: &dyn Remote,
+    lobs: &[LobInfo],
+) -> Result<u64, String> {
     let (from, to) = match asking {
         Asking::ToPull => (remote, local),
         _ => (local, remote),
     };
     let plan = || -> lob::remote::Result<Plan> {
         let mut planner = Planner::new(asking, from, to);
-        from.each_lob(&mut |lob| planner.want(Want::bare(lob, Reason::Held)))?;
+        for lob in lobs {
+            planner.want(Want::bare(*lob, Reason::Held))?;
+        }
         planner.finish()
     };
     let mut plan = plan().map_err(|error| error.to_string())?;

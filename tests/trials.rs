@@ -17,7 +17,8 @@ mod inject;
 mod kills;
 #[cfg(target_os = "linux")]
 mod model;
-mod network;
+#[cfg(target_os = "linux")]
+pub mod network;
 mod power;
 #[cfg(target_os = "linux")]
 mod prune;

@@ -1,11 +1,15 @@
 //! Over ssh: a real server of it on a port of this machine, with keys and a configuration of its own.
 
+#[cfg(target_os = "linux")]
+use std::collections::BTreeMap;
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+#[cfg(target_os = "linux")]
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use lob::remote::http::ssh::Program;
@@ -83,11 +87,20 @@ impl Sshd {
         }
     }
 
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
     /// The command with which it is reached.
     pub fn client(&self) -> String {
+        self.client_by(self.port)
+    }
+
+    /// The command with which it is reached by another port.
+    pub fn client_by(&self, port: u16) -> String {
         let known = self.dir.join("known_hosts");
         let key = fs::read_to_string(self.dir.join("host.pub")).unwrap();
-        fs::write(&known, format!("[127.0.0.1]:{} {key}", self.port)).unwrap();
+        fs::write(&known, format!("[127.0.0.1]:{port} {key}")).unwrap();
         format!(
             "ssh -F none -o UserKnownHostsFile='{}' -o IdentitiesOnly=yes -i '{}/user'",
             known.display(),
@@ -166,6 +179,71 @@ fn a_push_and_a_fetch_need_only_lob_on_the_far_side() {
     for (id, content) in ids.iter().zip(contents()) {
         assert!(read(&back, id).unwrap() == content);
     }
+}
+
+/// The processes below `top` that are not the server of ssh itself, with their names.
+#[cfg(target_os = "linux")]
+fn programs(top: u32) -> BTreeMap<u32, String> {
+    let mut parents = BTreeMap::new();
+    for entry in fs::read_dir("/proc").unwrap().filter_map(Result::ok) {
+        let id = entry.file_name().to_string_lossy().parse::<u32>();
+        // Those that end meanwhile have no more to say.
+        let stat = fs::read_to_string(entry.path().join("stat"));
+        if let (Ok(id), Ok(stat)) = (id, stat) {
+            let (name, rest) = stat.split_once('(').unwrap().1.rsplit_once(')').unwrap();
+            let parent = rest.split_whitespace().nth(1).unwrap().parse::<u32>();
+            parents.insert(id, (parent.unwrap(), name.to_owned()));
+        }
+    }
+    let is_below = |mut id: u32| {
+        while let Some((parent, _)) = parents.get(&id) {
+            if *parent == top {
+                return true;
+            }
+            id = *parent;
+        }
+        false
+    };
+    let below = parents.iter().filter(|(id, _)| is_below(**id));
+    let own = below.filter(|(_, (_, name))| !name.starts_with("sshd"));
+    own.map(|(id, (_, name))| (*id, name.clone())).collect()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_push_and_a_fetch_run_two_programs_on_the_far_side_at_most() {
+    let world = World::without_filter();
+    let Some(sshd) = Sshd::start(&world, "") else {
+        return;
+    };
+    let source = opened(&world.path().join("source"));
+    for content in contents() {
+        add(&source, &content);
+    }
+    let is_over = AtomicBool::new(false);
+    let (most, seen) = std::thread::scope(|scope| {
+        let watching = scope.spawn(|| {
+            let (mut most, mut seen) = (0, BTreeMap::new());
+            while !is_over.load(Ordering::Relaxed) {
+                let now = programs(sshd.child.id());
+                most = most.max(now.len());
+                seen.extend(now);
+            }
+            (most, seen)
+        });
+        for (asking, name) in [(Asking::ToPush, "source"), (Asking::ToPull, "back")] {
+            let remote = connect(sshd.network(&world, &world.path().join("far"))).unwrap();
+            let local = opened(&world.path().join(name));
+            assert_eq!(replicate(asking, &local, &remote), Ok(5));
+        }
+        is_over.store(true, Ordering::Relaxed);
+        watching.join().unwrap()
+    });
+    // The service, and the shell that ssh begins it with, of each of the two.
+    assert!((1..=2).contains(&most), "{most} at once: {seen:?}");
+    assert!(seen.values().any(|name| name == "lob"), "{seen:?}");
+    let others = seen.values().filter(|name| *name != "lob").count();
+    assert!(others <= 2, "{seen:?}");
 }
 
 #[test]

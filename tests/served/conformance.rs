@@ -4,13 +4,19 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::{Duration, SystemTime};
 
 use lob::remote::{Error, Origin};
-use lob_store::{ChunkId, Codec, Frame, LobInfo, Manifest, Parts};
+use lob_store::{ChunkId, Codec, Frame, Manifest, Parts};
 
 use super::*;
+#[cfg(target_os = "linux")]
+use crate::network::patience;
+#[cfg(target_os = "linux")]
+use crate::support::World;
+#[cfg(target_os = "linux")]
+use crate::trials::network::far::{Carrier, Far};
 
-/// Runs a test over an empty store that is opened directly, and over one behind a service; `behind` is
-/// another opening of the same store.
-fn both(test: impl Fn(&dyn Remote, &Store)) {
+/// Runs a test over an empty store that is opened directly, over one behind a service, and over one behind
+/// everything that carries requests; `behind` is another opening of the same store.
+fn everywhere(test: impl Fn(&dyn Remote, &Store)) {
     for is_served in [false, true] {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("store");
@@ -19,6 +25,19 @@ fn both(test: impl Fn(&dyn Remote, &Store)) {
             true => test(&served(&root), &behind),
             false => test(&opened(&root), &behind),
         }
+    }
+    #[cfg(target_os = "linux")]
+    for carrier in Carrier::ALL {
+        let world = World::in_memory();
+        let Some(far) = Far::start(carrier, &world) else {
+            continue;
+        };
+        let behind = opened(&world.path().join("store"));
+        let exchange = far.exchange(&world, "store", patience());
+        test(
+            &Served::connect(exchange, Access::Write, None).unwrap(),
+            &behind,
+        );
     }
 }
 
@@ -45,7 +64,7 @@ fn source() -> (tempfile::TempDir, Store, Vec<LobId>) {
 
 #[test]
 fn an_empty_store_holds_nothing() {
-    both(|remote, behind| {
+    everywhere(|remote, behind| {
         assert_eq!(remote.store_id(), behind.id());
         let (lob, chunk) = (LobId::of(b"no"), ChunkId::of(b"no"));
         assert_eq!(remote.sizes(&[lob]).unwrap(), [None]);
@@ -80,7 +99,7 @@ fn an_empty_store_holds_nothing() {
 #[test]
 fn what_is_pushed_is_there_and_comes_back() {
     let (_dir, source, ids) = source();
-    both(|remote, behind| {
+    everywhere(|remote, behind| {
         assert_eq!(replicate(Asking::ToPush, &source, remote), Ok(5));
         behind.refresh().unwrap();
         for (id, content) in ids.iter().zip(contents()) {
@@ -119,7 +138,7 @@ fn what_is_pushed_is_there_and_comes_back() {
 
 #[test]
 fn a_small_change_is_one_small_pack() {
-    both(|remote, behind| {
+    everywhere(|remote, behind| {
         let dir = tempfile::tempdir().unwrap();
         let source = opened(&dir.path().join("source"));
         let mut content = noise(7, 4 << 20);
@@ -162,7 +181,7 @@ fn manifest(parts: &[&[u8]]) -> Manifest {
 
 #[test]
 fn nothing_is_visible_before_it_is_published() {
-    both(|remote, behind| {
+    everywhere(|remote, behind| {
         let mut upload = remote.receive(Origin::Foreign).unwrap();
         let named = manifest(&[b"one", b"two"]);
         upload.add_frame(frame(b"one")).unwrap();
@@ -199,7 +218,7 @@ fn what_is_a_lie_is_refused_and_not_stored() {
     let mut long = manifest(&[b"one", b"two"]);
     long.size += 1;
     long.parts = Parts::Chunks(vec![(ChunkId::of(b"one"), 3), (ChunkId::of(b"two"), 4)]);
-    both(|remote, behind| {
+    everywhere(|remote, behind| {
         let mut upload = remote.receive(Origin::Foreign).unwrap();
         let told = upload.add_frame(lie.clone()).and_then(|()| upload.finish());
         let damaged = |error| {
@@ -241,7 +260,7 @@ fn frames_stand_only_on_what_the_receiver_says_it_has() {
     let (old, mut new) = (noise(1, 30_000), noise(1, 30_000));
     new[15_000] ^= 1;
     let [base, next] = [&old, &new].map(|content| ChunkId::of(content));
-    both(|remote, _| {
+    everywhere(|remote, _| {
         let dir = tempfile::tempdir().unwrap();
         let source = opened(&dir.path().join("source"));
         add(&source, &old);
@@ -278,7 +297,7 @@ fn frames_stand_only_on_what_the_receiver_says_it_has() {
 
 #[test]
 fn what_was_set_aside_comes_back_when_it_is_asked_for() {
-    both(|remote, behind| {
+    everywhere(|remote, behind| {
         let id = add(behind, b"seldom used, and seldom missed");
         let prune = || {
             let young = SystemTime::now() + Duration::from_secs(1000);
@@ -302,7 +321,7 @@ fn what_was_set_aside_comes_back_when_it_is_asked_for() {
 
 #[test]
 fn what_others_publish_is_seen_after_a_refresh() {
-    both(|remote, behind| {
+    everywhere(|remote, behind| {
         let before = remote.cursor().unwrap();
         remote.refresh().unwrap();
         assert_eq!(remote.cursor().unwrap(), before);

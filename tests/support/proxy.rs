@@ -54,6 +54,14 @@ pub struct Fault {
 /// Bytes that come twice, or one at a time.
 const SOME: usize = 64;
 
+/// What went over one connection each way.
+#[derive(Debug, Clone, Default)]
+pub struct Recorded {
+    pub bytes: [Vec<u8>; 2],
+    /// Where each piece ended, as it was read.
+    pub pieces: [Vec<u64>; 2],
+}
+
 /// A proxy on a port of its own.
 pub struct Proxy {
     pub address: SocketAddr,
@@ -69,6 +77,7 @@ struct Shared {
     moved: [AtomicU64; 2],
     is_over: AtomicBool,
     streams: Mutex<Vec<TcpStream>>,
+    recorded: Mutex<Option<Vec<Recorded>>>,
 }
 
 impl Proxy {
@@ -111,6 +120,21 @@ impl Proxy {
         self.shared.moved[way as usize].load(Ordering::SeqCst)
     }
 
+    /// Bytes that went so far, both ways.
+    pub fn moved_in_all(&self) -> u64 {
+        self.moved(Way::Up) + self.moved(Way::Down)
+    }
+
+    /// Keeps from now on what goes over new connections.
+    pub fn record(&self) {
+        *self.shared.recorded.lock().unwrap() = Some(Vec::new());
+    }
+
+    /// What went over the connections since [`Proxy::record`], and no more is kept.
+    pub fn recorded(&self) -> Vec<Recorded> {
+        self.shared.recorded.lock().unwrap().take().unwrap()
+    }
+
     /// Breaks all connections.
     pub fn cut_all(&self) {
         for stream in self.shared.streams.lock().unwrap().drain(..) {
@@ -148,19 +172,41 @@ fn accept(listener: &TcpListener, server: SocketAddr, shared: &Arc<Shared>) {
             streams.push(stream.try_clone().unwrap());
         }
         let back = (server.try_clone().unwrap(), client.try_clone().unwrap());
+        let number = shared.recorded.lock().unwrap().as_mut().map(|all| {
+            all.push(Recorded::default());
+            all.len() - 1
+        });
         for (way, (from, to)) in [(Way::Up, (client, server)), (Way::Down, back)] {
             let shared = shared.clone();
-            thread::spawn(move || pump(way, from, to, &shared));
+            thread::spawn(move || pump((way, number), from, to, &shared));
+        }
+    }
+}
+
+impl Shared {
+    fn note(&self, way: Way, number: Option<usize>, bytes: &[u8]) {
+        let mut recorded = self.recorded.lock().unwrap();
+        let of = number.and_then(|number| recorded.as_mut()?.get_mut(number));
+        if let Some(of) = of {
+            of.bytes[way as usize].extend_from_slice(bytes);
+            let end = of.bytes[way as usize].len() as u64;
+            of.pieces[way as usize].push(end);
         }
     }
 }
 
 /// Passes bytes on until there are no more.
-fn pump(way: Way, mut from: TcpStream, mut to: TcpStream, shared: &Shared) {
+fn pump(
+    (way, number): (Way, Option<usize>),
+    mut from: TcpStream,
+    mut to: TcpStream,
+    shared: &Shared,
+) {
     let mut buffer = [0; 16 << 10];
     let mut passed = 0;
     while let Ok(len @ 1..) = from.read(&mut buffer) {
         let bytes = &mut buffer[..len];
+        shared.note(way, number, bytes);
         let end = passed + len as u64;
         let is_due = |fault: &mut Fault| fault.way == way && (passed..end).contains(&fault.at);
         let fault = shared.fault.lock().unwrap().take_if(is_due);

@@ -1,31 +1,47 @@
-//! Networks that break, at every place that a push or a fetch comes by.
+//! Networks that break, at every place that a push or a fetch comes by, whatever carries it.
+
+pub mod far;
+mod places;
+mod resent;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use lob::remote::http::Patience;
 use lob::remote::{Access, Served};
 use lob::sync::plan::Asking;
+use lob_store::disk::OsDisk;
+use lob_store::fsck::{self, Depth, Gravity};
 use lob_store::{LobId, Store};
 
+use self::far::{Carrier, Far};
 use super::{Tier, report};
-use crate::network::{Serving, means, over_http};
 use crate::served::{add, opened, read, replicate};
-use crate::support::proxy::{Fault, Kind, Proxy, Way};
+use crate::support::proxy::{Fault, Kind, Way};
 use crate::support::{World, noise};
+
+/// Trials at once: nearly all of their time they wait.
+const LANES: usize = 8;
+/// Longest that a run may take, whatever happens to it: its limits are far less, but the machine may have
+/// other things to do.
+const LONGEST: Duration = Duration::from_secs(90);
+/// Bytes of greetings and heads that come anew with each connection, and of questions that are asked again.
+const TALK: u64 = 64 << 10;
 
 /// What both sides of a trial start from.
 struct Scene {
     world: World,
-    server: Serving,
-    proxy: Proxy,
+    far: Far,
     source: Store,
     contents: BTreeMap<LobId, Vec<u8>>,
     trials: u64,
+    /// Bytes both ways where nothing happens.
+    whole: BTreeMap<bool, u64>,
 }
 
-/// What the trials came to.
+/// What trials came to.
 #[derive(Default)]
 struct Outcome {
     trials: u64,
@@ -33,44 +49,52 @@ struct Outcome {
     violations: Vec<String>,
 }
 
-/// Trials at once: nearly all of their time they wait.
-const LANES: usize = 8;
-
-/// So short that a stall is over soon; nothing else here waits.
-fn hasty() -> Patience {
-    Patience {
-        connect: Duration::from_millis(400),
-        first_byte: Duration::from_millis(400),
-        stall: Duration::from_millis(400),
-        first_wait: Duration::from_millis(1),
-        longest_wait: Duration::from_millis(4),
-        budget: Duration::from_secs(10),
+impl Outcome {
+    fn add(&mut self, other: Outcome) {
+        self.trials += other.trials;
+        self.unharmed += other.unharmed;
+        self.violations.extend(other.violations);
     }
 }
 
+fn is_push(asking: Asking) -> bool {
+    !matches!(asking, Asking::ToPull)
+}
+
 impl Scene {
-    fn new() -> Scene {
+    /// `None`, and said aloud, where this machine has nothing that carries requests so.
+    fn start(carrier: Carrier, contents: &[Vec<u8>]) -> Option<Scene> {
         let world = World::in_memory();
-        let server = Serving::start(&world, world.path(), &["--anonymous", "append"]);
-        let proxy = Proxy::to(server.address);
+        let far = Far::start(carrier, &world)?;
         let source = opened(&world.path().join("source"));
+        let contents = contents.iter().cloned();
+        let contents = contents.map(|content| (add(&source, &content), content));
+        let mut scene = Scene {
+            contents: contents.collect(),
+            world,
+            far,
+            source,
+            trials: 0,
+            whole: BTreeMap::new(),
+        };
+        scene.run(Asking::ToPush, "whole").unwrap();
+        for asking in [Asking::ToPush, Asking::ToPull] {
+            let (before, name) = (scene.far.proxy.moved_in_all(), scene.fresh());
+            scene.run(asking, &name).unwrap();
+            let moved = scene.far.proxy.moved_in_all() - before;
+            scene.whole.insert(is_push(asking), moved);
+        }
+        Some(scene)
+    }
+
+    fn small(carrier: Carrier) -> Option<Scene> {
         let contents = [
             noise(1, 300),
             noise(2, 90_000),
             vec![7; 40_000],
             noise(3, 120_000),
         ];
-        let contents = contents.map(|content| (add(&source, &content), content));
-        let scene = Scene {
-            world,
-            server,
-            proxy,
-            source,
-            contents: contents.into(),
-            trials: 0,
-        };
-        scene.push("whole", false).unwrap();
-        scene
+        Scene::start(carrier, &contents)
     }
 
     /// A name that no trial has used.
@@ -79,27 +103,19 @@ impl Scene {
         format!("trial-{}", self.trials)
     }
 
-    fn connect(&self, name: &str, through_proxy: bool) -> Result<Served, String> {
-        let address = match through_proxy {
-            true => self.proxy.address,
-            false => self.server.address,
-        };
-        let exchange = over_http(
-            &format!("http://{address}/{name}"),
-            means(&self.world, hasty()),
-        );
-        Served::connect(exchange, Access::Write, None).map_err(|error| error.to_string())
-    }
-
-    fn push(&self, name: &str, through_proxy: bool) -> Result<u64, String> {
-        let remote = self.connect(name, through_proxy)?;
-        replicate(Asking::ToPush, &self.source, &remote)
-    }
-
-    fn fetch(&self, from: &str, to: &str, through_proxy: bool) -> Result<u64, String> {
-        let remote = self.connect(from, through_proxy)?;
-        let local = opened(&self.world.path().join(to));
-        replicate(Asking::ToPull, &local, &remote)
+    /// Pushes all there is to a store of this name, or fetches all into it.
+    fn run(&self, asking: Asking, name: &str) -> Result<u64, String> {
+        let there = if is_push(asking) { name } else { "whole" };
+        let exchange = self.far.exchange(&self.world, there, self.far.patience());
+        let remote = Served::connect(exchange, Access::Write, None);
+        let remote = remote.map_err(|error| error.to_string())?;
+        match is_push(asking) {
+            true => replicate(asking, &self.source, &remote),
+            false => {
+                let local = opened(&self.world.path().join(name));
+                replicate(asking, &local, &remote)
+            }
+        }
     }
 
     /// What is wrong with a store that has to have everything, or with `is_partial` nothing else.
@@ -113,114 +129,168 @@ impl Scene {
             match read(&store, id) {
                 Ok(found) if found == *content => {}
                 Ok(_) => return Some(format!("{name}: {id} is wrong")),
-                Err(_) if is_partial => {}
+                Err(_) if is_partial && matches!(store.lob(id), Ok(None)) => {}
                 Err(error) => return Some(format!("{name}: {id}: {error}")),
             }
         }
-        None
+        let mut bad = None;
+        let examined = fsck::examine(Arc::new(OsDisk), &path, Depth::Deep, &(), &mut |finding| {
+            if matches!(finding.gravity, Gravity::Loss | Gravity::Damage) {
+                bad = Some(format!("{name}: {finding:?}"));
+            }
+        });
+        examined.err().map(|error| error.to_string()).or(bad)
     }
 
-    /// Lets one thing happen to a push or a fetch, and runs it again.
-    fn trial(&mut self, asking: Asking, fault: Fault, outcome: &mut Outcome) {
-        let (there, name) = ("whole".to_owned(), self.fresh());
-        let run = |scene: &Scene, through: bool| match asking {
-            Asking::ToPull => scene.fetch(&there, &name, through),
-            _ => scene.push(&name, through),
-        };
-        let before = self.proxy.injected();
-        self.proxy.inject(fault);
-        let first = run(self, true);
-        let struck = !self.proxy.clear() && self.proxy.injected() > before;
-        self.proxy.cut_all();
+    /// Lets one thing happen to a push or a fetch, and runs it again. No more than `again` bytes may have
+    /// to go twice.
+    fn trial(&mut self, asking: Asking, fault: Fault, again: u64, outcome: &mut Outcome) {
+        let name = self.fresh();
+        let proxy = &self.far.proxy;
+        let (before, moved) = (proxy.injected(), proxy.moved_in_all());
+        proxy.inject(fault);
+        let began = Instant::now();
+        let first = self.run(asking, &name);
+        let struck = !proxy.clear() && proxy.injected() > before;
+        let longest = began.elapsed();
+        // What hangs in a stall is over.
+        proxy.cut_all();
         outcome.trials += u64::from(struck);
         outcome.unharmed += u64::from(struck && first.is_ok());
         let mut wrong = self.wrong(&name, first.is_err());
-        if wrong.is_none() {
-            let again = run(self, false).err();
-            wrong = again.or_else(|| self.wrong(&name, false));
+        let began = Instant::now();
+        let second = self.run(asking, &name);
+        let longest = longest.max(began.elapsed());
+        wrong = wrong
+            .or_else(|| second.err())
+            .or_else(|| self.wrong(&name, false));
+        let moved = proxy.moved_in_all() - moved;
+        let most = self.whole[&is_push(asking)] + again + TALK;
+        if wrong.is_none() && moved > most {
+            wrong = Some(format!("{moved} bytes moved, not {most}"));
+        }
+        if wrong.is_none() && longest > LONGEST {
+            wrong = Some(format!("a run took {longest:?}"));
         }
         if let Some(wrong) = wrong {
+            let what = if is_push(asking) { "push" } else { "fetch" };
+            let carrier = self.far.carrier();
             outcome
                 .violations
-                .push(format!("{fault:?}: {first:?}: {wrong}"));
+                .push(format!("{carrier:?} {what} {fault:?}: {first:?}: {wrong}"));
         }
         // Trials by the thousand must not fill the disk.
         let _ = std::fs::remove_dir_all(self.world.path().join(&name));
     }
 }
 
-/// Every place of a stream of so many bytes in so many steps, its begin and its end more closely.
-fn places(len: u64, steps: u64) -> Vec<u64> {
-    let close = (0..steps).flat_map(|n| [n * 7, len.saturating_sub(1 + n * 5)]);
-    let all = (0..steps).map(|n| n * len / steps).chain(close);
-    let mut all: Vec<u64> = all.filter(|at| *at < len).collect();
-    all.sort_unstable();
-    all.dedup();
+/// How many faults are tried of a carrier.
+fn count(carrier: Carrier, tier: Tier) -> usize {
+    match carrier {
+        Carrier::Http => tier.pick(700, 10_500),
+        Carrier::Tls => tier.pick(280, 8500),
+        // A program starts for each connection.
+        Carrier::Pipe => tier.pick(100, 2000),
+        Carrier::Ssh => tier.pick(16, 300),
+    }
+}
+
+/// What a push and a fetch come by, each place with each kind: at the edges of all that is sent and
+/// within, and evenly between where more are wanted. Where fewer are, any of them, the same each time.
+fn faults(scene: &mut Scene, carrier: Carrier, tier: Tier) -> Vec<(Asking, Fault)> {
+    let wanted = count(carrier, tier);
+    let mut all = Vec::new();
+    for asking in [Asking::ToPush, Asking::ToPull] {
+        scene.far.proxy.record();
+        let name = scene.fresh();
+        scene.run(asking, &name).unwrap();
+        let recorded = scene.far.proxy.recorded();
+        for way in [Way::Up, Way::Down] {
+            let mut places: Vec<u64> = Vec::new();
+            for connection in &recorded {
+                let edges = places::edges(carrier, way, connection);
+                places.extend(places::around(&edges));
+                let (len, steps) = (edges.last().unwrap(), wanted as u64 / 24);
+                places.extend((0..steps).map(|n| n * len / steps));
+            }
+            places.sort_unstable();
+            places.dedup();
+            let each = places.into_iter().flat_map(|at| {
+                let kinds = Kind::ALL.into_iter();
+                kinds.map(move |kind| (asking, Fault { way, at, kind }))
+            });
+            all.extend(each);
+        }
+    }
+    let order =
+        |(_, fault): &(Asking, Fault)| *blake3::hash(format!("{fault:?}").as_bytes()).as_bytes();
+    all.sort_by_cached_key(order);
+    // A stall takes as long as the limits; a few in the quick tier say as much.
+    let mut stalls = 0;
+    let few = tier.pick(wanted / 20, wanted);
+    all.retain(|(_, fault)| {
+        stalls += usize::from(fault.kind == Kind::Stall);
+        fault.kind != Kind::Stall || stalls <= few
+    });
+    all.truncate(wanted);
     all
 }
 
-/// What a push and a fetch come by, each place with each kind.
-fn faults(scene: &mut Scene, tier: Tier) -> Vec<(Asking, Fault)> {
-    let mut all = Vec::new();
-    for asking in [Asking::ToPush, Asking::ToPull] {
-        // How much goes each way where nothing happens.
-        let moved = [Way::Up, Way::Down].map(|way| scene.proxy.moved(way));
-        let name = scene.fresh();
-        match asking {
-            Asking::ToPull => scene.fetch("whole", &name, true).unwrap(),
-            _ => scene.push(&name, true).unwrap(),
-        };
-        for way in [Way::Up, Way::Down] {
-            let len = scene.proxy.moved(way) - moved[way as usize];
-            for at in places(len, tier.pick(25, 300)) {
-                for kind in Kind::ALL {
-                    // A stall takes as long as the limits; a few in the quick tier say as much.
-                    if kind != Kind::Stall || tier == Tier::Full || at % 3 == 0 {
-                        all.push((asking, Fault { way, at, kind }));
-                    }
-                }
-            }
+/// All trials of one carrier, in lanes that have their own scenes.
+fn tried(carrier: Carrier, tier: Tier) -> Outcome {
+    let Some(mut first) = Scene::small(carrier) else {
+        return Outcome::default();
+    };
+    let all = faults(&mut first, carrier, tier);
+    drop(first);
+    let next = AtomicUsize::new(0);
+    let lane = || {
+        let (mut scene, mut outcome) = (Scene::small(carrier).unwrap(), Outcome::default());
+        // All of it may have to be sent again: it is less than what is stored together.
+        let again = *scene.whole.values().max().unwrap();
+        while let Some((asking, fault)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+            scene.trial(*asking, *fault, again, &mut outcome);
         }
-    }
-    all
+        outcome
+    };
+    let mut outcome = Outcome::default();
+    thread::scope(|scope| {
+        let lanes: Vec<_> = (0..LANES).map(|_| scope.spawn(lane)).collect();
+        for lane in lanes {
+            outcome.add(lane.join().unwrap());
+        }
+    });
+    outcome
 }
 
 #[test]
 fn p3_p6_p8_a_network_may_break_at_any_place() {
     let tier = Tier::asked();
-    let all = faults(&mut Scene::new(), tier);
-    let share = all.len().div_ceil(LANES);
-    let outcomes = thread::scope(|scope| {
-        let lanes = all.chunks(share).map(|share| {
-            scope.spawn(move || {
-                let (mut scene, mut outcome) = (Scene::new(), Outcome::default());
-                for (asking, fault) in share {
-                    scene.trial(*asking, *fault, &mut outcome);
-                }
-                outcome
-            })
-        });
-        let lanes: Vec<_> = lanes.collect();
-        lanes
-            .into_iter()
-            .map(|lane| lane.join().unwrap())
-            .collect::<Vec<_>>()
-    });
-    let trials = outcomes.iter().map(|outcome| outcome.trials).sum();
-    let unharmed = outcomes.iter().map(|outcome| outcome.unharmed).sum();
-    report(
-        "network",
-        &[
-            ("faults", trials),
-            ("faults after which the same run went on", unharmed),
-        ],
+    let (mut all, mut figures) = (Outcome::default(), Vec::new());
+    for carrier in Carrier::ALL {
+        let began = Instant::now();
+        let outcome = tried(carrier, tier);
+        println!("{carrier:?}: {} in {:?}", outcome.trials, began.elapsed());
+        figures.push((carrier.figure(), outcome.trials));
+        let least = count(carrier, tier) as u64 * 3 / 4;
+        let is_there = carrier != Carrier::Ssh || outcome.trials > 0;
+        assert!(
+            !is_there || outcome.trials >= least,
+            "{carrier:?}: {}",
+            outcome.trials
+        );
+        all.add(outcome);
+    }
+    figures.insert(0, ("faults", all.trials));
+    figures.push(("faults after which the same run went on", all.unharmed));
+    figures.push(("violations", all.violations.len() as u64));
+    report("network", &figures);
+    let violations = all.violations.join("\n");
+    assert!(violations.is_empty(), "violations:\n{violations}");
+    assert!(
+        all.trials >= tier.pick(1000, 20_000),
+        "only {} faults",
+        all.trials
     );
-    let violations: Vec<_> = outcomes
-        .into_iter()
-        .flat_map(|outcome| outcome.violations)
-        .collect();
-    let count = violations.len();
-    assert!(count == 0, "{count} violations:\n{}", violations.join("\n"));
-    assert!(trials >= tier.pick(800, 8000), "only {trials} faults");
-    assert!(unharmed > 0);
+    assert!(all.unharmed > 0);
 }
