@@ -16,6 +16,8 @@ mod inject;
 #[cfg(target_os = "linux")]
 mod kills;
 #[cfg(target_os = "linux")]
+mod load;
+#[cfg(target_os = "linux")]
 mod model;
 #[cfg(target_os = "linux")]
 pub mod network;
