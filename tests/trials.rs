@@ -12,6 +12,8 @@ mod figures;
 mod full_disk;
 mod fuzz;
 #[cfg(target_os = "linux")]
+mod hostile;
+#[cfg(target_os = "linux")]
 mod inject;
 #[cfg(target_os = "linux")]
 mod kills;

@@ -1,7 +1,5 @@
 //! The server as those see it who speak to it byte by byte.
 
-mod hostile;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
