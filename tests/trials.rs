@@ -28,6 +28,7 @@ mod power;
 mod prune;
 #[cfg(target_os = "linux")]
 mod scene;
+mod service;
 #[cfg(target_os = "linux")]
 mod task;
 #[cfg(target_os = "linux")]

@@ -52,10 +52,10 @@ impl Counts {
 }
 
 /// A generator that is the same for the same seed (xorshift64*, Marsaglia 2003).
-struct Chance(u64);
+pub struct Chance(pub u64);
 
 impl Chance {
-    fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
