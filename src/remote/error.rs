@@ -164,8 +164,8 @@ impl Error {
 fn refused(kind: RefusalKind) -> Option<&'static str> {
     Some(match kind {
         RefusalKind::NotFound => {
-            "is 'lob serve' there, and the path right? To keep lobs elsewhere: \
-             git config remote.NAME.lobUrl PATH-OR-URL"
+            "is 'lob serve' there, and the path right? A push makes a store in a directory that is \
+             there already. To keep lobs elsewhere: git config remote.NAME.lobUrl PATH-OR-URL"
         }
         RefusalKind::Unauthorized => "who serves it can say which token or password to use",
         RefusalKind::Forbidden => "who serves it can give the right to do this",
