@@ -7,6 +7,7 @@
 //! A remote is never trusted: everything that arrives goes through [`Upload`], which verifies it.
 
 mod absent;
+mod care;
 mod dir;
 mod error;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use lob_store::reconcile::{Difference, LobSet};
 use lob_store::{ChunkId, Cursor, Epoch, Frame, Kin, LobId, LobInfo, Manifest, StoreId};
 
 pub use absent::Absent;
+pub use care::Care;
 pub use dir::{Access, open_dir};
 pub use error::{Error, Result};
 pub use lobs::{Lobs, into_store};

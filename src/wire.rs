@@ -4,6 +4,7 @@
 //! is in them stands in docs/protocol.md. Neither knows a socket: what carries requests over HTTP, TLS
 //! and ssh implements the one and calls the other.
 
+pub mod care;
 pub mod field;
 pub mod list;
 pub mod message;
@@ -51,6 +52,8 @@ pub enum Verb {
     Delta,
     /// Frames to store, and manifests of lobs to name when they are there.
     Put,
+    /// Examine the store: is all of it there, and is it what it must be?
+    Fsck,
 }
 
 /// What somebody may do with a store; each includes those before.
@@ -62,11 +65,25 @@ pub enum Rights {
     Append,
     /// And delete from it.
     Write,
+    /// And look after it: clean it up, examine it.
+    Admin,
+}
+
+impl Rights {
+    /// What they allow beyond those before, for messages: what somebody may or may not do.
+    pub fn doing(self) -> &'static str {
+        match self {
+            Rights::Read => "read",
+            Rights::Append => "write anything",
+            Rights::Write => "delete anything",
+            Rights::Admin => "clean up or examine stores",
+        }
+    }
 }
 
 impl Verb {
     /// All verbs.
-    pub const ALL: [Verb; 15] = [
+    pub const ALL: [Verb; 16] = [
         Verb::Hello,
         Verb::Sizes,
         Verb::Recall,
@@ -82,6 +99,7 @@ impl Verb {
         Verb::Differ,
         Verb::Delta,
         Verb::Put,
+        Verb::Fsck,
     ];
 
     /// The last part of the path of its requests: lower-case letters.
@@ -102,6 +120,7 @@ impl Verb {
             Verb::Differ => "differ",
             Verb::Delta => "delta",
             Verb::Put => "put",
+            Verb::Fsck => "fsck",
         }
     }
 
@@ -110,11 +129,17 @@ impl Verb {
         Verb::ALL.into_iter().find(|verb| verb.name() == name)
     }
 
+    /// Whether it changes a store, by itself or at times.
+    pub fn writes(self) -> bool {
+        self.needs() != Rights::Read && self != Verb::Fsck
+    }
+
     /// What a caller must at least be allowed to do. A service checks it; who carries requests may do so
     /// before it reads them.
     pub fn needs(self) -> Rights {
         match self {
             Verb::Hold | Verb::Put => Rights::Append,
+            Verb::Fsck => Rights::Admin,
             _ => Rights::Read,
         }
     }
@@ -229,8 +254,13 @@ mod tests {
 
     #[test]
     fn whoever_may_do_more_may_do_less() {
-        assert!(Rights::Write > Rights::Append && Rights::Append > Rights::Read);
+        assert!(
+            Rights::Admin > Rights::Write
+                && Rights::Write > Rights::Append
+                && Rights::Append > Rights::Read
+        );
         assert!(Verb::Frames.needs() <= Rights::Read);
         assert!(Verb::Put.needs() > Rights::Read);
+        assert!(Verb::Fsck.needs() > Rights::Write);
     }
 }

@@ -1,6 +1,8 @@
 //! The same over real connections: HTTP, TLS, and ssh with a real server of it.
 
 #[cfg(unix)]
+mod care;
+#[cfg(unix)]
 mod daily;
 mod differences;
 #[cfg(unix)]

@@ -14,7 +14,7 @@ use lob_store::{LobId, Progress, Store};
 use super::transfer::{local, named};
 use super::{Outcome, remedy};
 use crate::git::Repo;
-use crate::remote::Access;
+use crate::remote::{self, Access};
 use crate::sync::convert::said;
 use crate::sync::{self, Home, Target, fsck};
 use crate::ui::{Exit, Failure, Ui};
@@ -31,6 +31,9 @@ use report::Report;
 /// Without --deep and --sample the tables and the index are read, and of the content itself that it is
 /// there. Nothing is changed, and git and other lob commands may go on meanwhile. The exit code is 3
 /// where something is lost or damaged.
+///
+/// A store behind ssh or HTTP is examined there, by the lob that serves it, for who has the right admin
+/// (docs/serve.md).
 ///
 /// With --json: an event "finding" for each ("store" is the remote, or null; "object", "name", "fault",
 /// "why", "gravity" is loss, damage, leftover or note, "remedy" is what can be done), and one event
@@ -148,10 +151,28 @@ fn there(
     let wants = fsck::asked_there(repo, &target.name)?;
     report.know(fsck::paths(&wants));
     let name = Some(target.name.as_str());
-    let examined = examine_store(name, &target.dir(repo)?, depth, progress, report);
+    let examined = match target.care(repo)? {
+        None => examine_store(name, &target.dir(repo)?, depth, progress, report)
+            .map_err(remote::Error::from),
+        Some(care) => {
+            let expected = target.met(repo)?;
+            let each = &mut |finding| report.take(name, finding);
+            let examined = care.examine(expected, depth, progress, each);
+            report.end_group();
+            examined.map(|examined| report.examined(examined))
+        }
+    };
     report.check()?;
+    // Where it may not be examined, nothing else is of use.
+    if let Err(error @ remote::Error::Refused { .. }) = examined {
+        return Err(error.into());
+    }
     let store = match target.connect(repo, Access::Read) {
-        Err(sync::Error::Store(_)) if examined.is_ok() && report.is_bad() => return Ok(()),
+        Err(sync::Error::Remote(remote::Error::Store(_)))
+            if examined.is_ok() && report.is_bad() =>
+        {
+            return Ok(());
+        }
         // Also says what is there where no store is.
         connected => connected?,
     };

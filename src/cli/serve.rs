@@ -71,6 +71,9 @@ pub(super) struct Args {
     /// What those may do who show no token
     #[arg(long, value_enum, value_name = "RIGHTS")]
     anonymous: Option<Grant>,
+    /// With --stdio: let who comes clean up and examine stores (lob gc and lob fsck with --remote)
+    #[arg(long, requires = "stdio", conflicts_with_all = ["read_only", "append_only"])]
+    admin: bool,
     /// Let nobody change anything
     #[arg(long, conflicts_with = "append_only")]
     read_only: bool,
@@ -142,18 +145,29 @@ fn settled(args: &Args) -> Result<Config, Failure> {
     config.behind_proxy |= args.behind_proxy;
     config.read_only |= args.read_only;
     config.append_only |= args.append_only;
+    config.admin |= args.admin;
     if let Some(Size(most)) = args.stage_bytes {
         config.limits.stage_bytes = Some(most);
     }
     Ok(config)
 }
 
-/// What nobody may exceed.
-fn most(config: &Config) -> Grant {
+/// What nobody may exceed; `usual` is for those who have neither more nor less.
+fn most(config: &Config, usual: Grant) -> Grant {
     match (config.read_only, config.append_only) {
         (true, _) => Grant::Read,
         (_, true) => Grant::Append,
-        _ => Grant::Write,
+        _ if config.admin => Grant::Admin,
+        _ => usual,
+    }
+}
+
+/// What one may do who comes by ssh, or has this run himself: whoever says what runs has the whole account,
+/// and may do what it may. Whom a forced command or a root keeps to something may do what that says.
+fn usual(config: &Config) -> Grant {
+    match config.root.is_none() && std::env::var_os(ASKED).is_none() {
+        true => Grant::Admin,
+        false => Grant::Write,
     }
 }
 
@@ -175,7 +189,13 @@ fn listen(config: &Config, listener: TcpListener, ui: &Ui) -> Outcome {
         ));
     }
     let tokens = config.tokens.clone().unwrap_or_else(|| token::file(&root));
-    let gate = Gate::by_token(TokenFile::at(&tokens), config.anonymous, most(config));
+    if config.anonymous == Some(Grant::Admin) {
+        return Err(Failure::usage("nobody looks after stores without a token")
+            .hint("lob serve token add NAME --rights admin"));
+    }
+    // Here only tokens give the right to look after stores, so that none is more than they say.
+    let most = most(config, Grant::Admin);
+    let gate = Gate::by_token(TokenFile::at(&tokens), config.anonymous, most);
     let log = Arc::new(log(config, Some(&root))?);
     let limits = limits(config)?;
     let places = Beneath::new(&root, Arc::new(Signing(log.clone())));
@@ -252,7 +272,7 @@ fn stdio(args: &Args, config: &Config) -> Outcome {
         } else {
             from.to_owned()
         },
-        most(config),
+        most(config, usual(config)),
     );
     Server::new(App::new(places, gate, limits, log))?.stdio();
     Ok(Exit::Done)
@@ -321,7 +341,7 @@ fn log(config: &Config, root: Option<&Path>) -> Result<Log, Failure> {
         Some(path) if path.as_os_str() == OsStr::new("-") => log = log.with_access(io::stdout()),
         Some(path) => log = log.with_access(appended(path).because(cannot(path))?),
     }
-    let own = root.filter(|_| most(config) > Grant::Read);
+    let own = root.filter(|_| !config.read_only);
     let audit = config.audit_log.clone();
     let audit = match (audit, own) {
         (Some(path), _) => Some(path),

@@ -23,6 +23,7 @@ use super::error::{Error, Result};
 use super::http::Place;
 use super::{Access, Against, Digest, Digester, Origin, Remote, Upload, retrying};
 use crate::git::{Config, Git};
+use crate::wire::care::CAN_CARE;
 use crate::wire::list::{read_flags, read_kins, read_sizes, take_lobs};
 use crate::wire::message::{CAN_DIFFERENCES, CAN_HOLD_OTHERS, IDS_MAX};
 use crate::wire::{Asked, Body, Exchange, ExchangeError, FieldReader, Hello, Refusal, RefusalKind};
@@ -48,6 +49,9 @@ pub struct Served {
     rolls: bool,
     /// Whether it makes differences from what is here.
     makes_differences: bool,
+    /// Which verbs may be asked of it, and whether it knows of looking after stores.
+    verbs: Vec<String>,
+    cares: bool,
     now: Mutex<Now>,
     /// What frames of chunks stand on that came with manifests, and is asked for next.
     kins: Mutex<HashMap<ChunkId, Kin>>,
@@ -128,8 +132,10 @@ impl Served {
                 holds_others: welcome.can.iter().any(|name| name == CAN_HOLD_OTHERS),
                 rolls: welcome.verbs.iter().any(|verb| verb == Verb::Delta.name()),
                 makes_differences: welcome.can.iter().any(|name| name == CAN_DIFFERENCES),
+                cares: welcome.can.iter().any(|name| name == CAN_CARE),
                 now: Mutex::new(Now::of(&welcome)),
                 kins: Mutex::default(),
+                verbs: welcome.verbs,
             }),
         }
     }
@@ -138,6 +144,25 @@ impl Served {
     /// inside, if one has: then nobody there knows what is needed.
     pub fn used_from_elsewhere(self, elsewhere: bool) -> Served {
         Served { elsewhere, ..self }
+    }
+
+    /// Fails unless `verb`, by which stores are looked after, may be asked.
+    pub(super) fn check_care(&self, verb: Verb) -> Result<()> {
+        let (kind, message) = match self.verbs.iter().any(|known| known == verb.name()) {
+            true => return Ok(()),
+            false if self.cares => (
+                RefusalKind::Forbidden,
+                "to clean up or examine stores there takes the right admin",
+            ),
+            false => (
+                RefusalKind::Unsupported,
+                "the lob there does not clean up or examine stores for others",
+            ),
+        };
+        Err(Error::Refused {
+            place: self.describe(),
+            refusal: Refusal::new(kind, message),
+        })
     }
 
     /// What the service says of the store, asked again where that is due.
@@ -237,7 +262,7 @@ fn greet(exchange: &dyn Exchange, hello: Hello) -> Result<Welcome> {
 }
 
 /// What went wrong with an answer.
-fn of_wire(place: String, error: WireError) -> Error {
+pub(super) fn of_wire(place: String, error: WireError) -> Error {
     let transient = error.is_transient();
     match error {
         WireError::Refused(refusal) => of_refusal(place, refusal),
@@ -255,7 +280,7 @@ fn of_wire(place: String, error: WireError) -> Error {
     }
 }
 
-fn of_exchange(place: String, error: ExchangeError) -> Error {
+pub(super) fn of_exchange(place: String, error: ExchangeError) -> Error {
     match error {
         ExchangeError::Refused(refusal) => of_refusal(place, refusal),
         ExchangeError::Broken {

@@ -165,7 +165,7 @@ impl App {
         let (name, verb) = target(request.method(), request.uri().path())?;
         let caller = self.gate.admit(request.headers(), &name, &peer.from)?;
         if caller.rights < verb.needs() {
-            let message = format!("{} may not {} here", caller.name, doing(verb.needs()));
+            let message = format!("{} may not {} here", caller.name, verb.needs().doing());
             return Err(Refusal::new(RefusalKind::Forbidden, message));
         }
         let length = request.headers().get(CONTENT_LENGTH);
@@ -255,7 +255,7 @@ impl App {
 
     /// Notes a write before it is acknowledged.
     fn audit(&self, call: &Call, body: &BodyReader) -> Result<(), Refusal> {
-        if call.verb.needs() == Rights::Read {
+        if !call.verb.writes() {
             return Ok(());
         }
         let noted = self.log.audit(&Entry {
@@ -289,14 +289,6 @@ fn target(method: &Method, path: &str) -> Result<(RepoName, Verb), Refusal> {
     let verb = Verb::named(verb)
         .ok_or_else(|| Refusal::new(RefusalKind::Unsupported, "this server knows no such verb"))?;
     Ok((name, verb))
-}
-
-fn doing(rights: Rights) -> &'static str {
-    match rights {
-        Rights::Read => "read",
-        Rights::Append => "add anything",
-        Rights::Write => "delete anything",
-    }
 }
 
 /// What somebody hears who did not say who he is.

@@ -34,6 +34,8 @@ pub struct Config {
     pub read_only: bool,
     /// Whether nobody may delete anything.
     pub append_only: bool,
+    /// Whether who comes by ssh may look after stores.
+    pub admin: bool,
     /// The file of the tokens.
     pub tokens: Option<PathBuf>,
     /// The file to which every request is added; `-` is stdout.

@@ -6,6 +6,7 @@
 //! everybody who may read it.
 
 mod answer;
+mod care;
 mod differences;
 mod held;
 mod hold;
@@ -25,6 +26,7 @@ use lob_store::reconcile::Sketches;
 use lob_store::{LobInfo, StoreId};
 
 use crate::remote::{self, Access, Remote, open_dir};
+use crate::wire::care::{CAN_CARE, Examining};
 use crate::wire::message::{CAN_DIFFERENCES, CAN_HOLD_OTHERS, VERSION};
 use crate::wire::{
     Asked, Caller, Differing, FieldReader, FieldWriter, Hello, Refusal, RefusalKind, Rights,
@@ -199,7 +201,9 @@ impl Service {
                 .map(|verb| verb.name().to_owned())
                 .collect(),
             program: concat!("lob ", env!("CARGO_PKG_VERSION")).into(),
-            can: vec![CAN_DIFFERENCES.into(), CAN_HOLD_OTHERS.into()],
+            can: [CAN_DIFFERENCES, CAN_HOLD_OTHERS, CAN_CARE]
+                .map(String::from)
+                .to_vec(),
         };
         welcome.write(to).map_err(refuse::of_sink)
     }
@@ -214,7 +218,7 @@ impl Serve for Service {
         answer: &mut dyn Write,
     ) -> Result<(), Refusal> {
         if caller.rights < verb.needs() {
-            let message = format!("{} may not write to this store", caller.name);
+            let message = format!("{} may not {} here", caller.name, verb.needs().doing());
             return Err(Refusal::new(RefusalKind::Forbidden, message));
         }
         let mut out = BufWriter::with_capacity(BUFFER, answer);
@@ -230,6 +234,9 @@ impl Serve for Service {
                 let store = self.meant(asked.store)?;
                 rolled::answer(store.as_ref(), &self.shares.turns, &asked, &mut to)
             }),
+            Verb::Fsck => Examining::read(body)
+                .map_err(of_wire)
+                .and_then(|asked| self.fsck(&asked, &mut to)),
             verb => {
                 let mut question = Question::new(body);
                 question.read(Asked::read).and_then(|asked| {

@@ -66,6 +66,8 @@ pub enum Grant {
     Append,
     /// Read, add, and delete
     Write,
+    /// And clean up and examine stores
+    Admin,
 }
 
 impl From<Grant> for Rights {
@@ -74,6 +76,7 @@ impl From<Grant> for Rights {
             Grant::Read => Rights::Read,
             Grant::Append => Rights::Append,
             Grant::Write => Rights::Write,
+            Grant::Admin => Rights::Admin,
         }
     }
 }
@@ -84,6 +87,7 @@ impl fmt::Display for Grant {
             Grant::Read => "read",
             Grant::Append => "append",
             Grant::Write => "write",
+            Grant::Admin => "admin",
         })
     }
 }

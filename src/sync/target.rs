@@ -15,7 +15,7 @@ use crate::git::remotes::{self, Direction};
 use crate::git::settings::lob_url;
 use crate::git::{GitError, Repo};
 use crate::remote::http;
-use crate::remote::{self, Access, Location, Remote, Served, open_dir};
+use crate::remote::{self, Access, Care, Location, Remote, Served, open_dir};
 
 /// A remote and the place of its store. Making one touches no remote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -208,6 +208,14 @@ impl Target {
             recorded.map_err(Error::state(&repo.lob_dir().join("state")))?;
         }
         Ok(store)
+    }
+
+    /// Reaches the service that has the store, for who looks after it; `None` where it is in this file
+    /// system.
+    pub fn care(&self, repo: &Repo) -> Result<Option<Care>> {
+        let means = (repo.git(), repo.config()?);
+        let care = self.served().map(|place| Care::at(place, means));
+        Ok(care.transpose()?)
     }
 
     /// The service that has the store.

@@ -125,6 +125,12 @@ tags! {
     Signature = CRITICAL | 0x34, PART_MAX;
     /// A part of a delta.
     Delta = CRITICAL | 0x35, PART_MAX;
+    /// How much of a store is read: of a hundred u8, 255 for all of it to the last byte; and which part, u64.
+    Depth = CRITICAL | 0x40, 9;
+    /// One thing of an answer that comes while work is done, as JSON.
+    Told = CRITICAL | 0x41, PART_MAX;
+    /// The work goes on, and has dealt with so many bytes: u64.
+    Progress = 0x42, 8;
 }
 
 impl Tag {
@@ -234,6 +240,11 @@ impl<W: Write> FieldWriter<W> {
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         let _ = self.hasher.update(bytes);
         self.out.write_all(bytes)
+    }
+
+    /// Lets all be seen that was written.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 
     /// Closes the message, and returns what it was written to.

@@ -3,6 +3,11 @@
 use std::io::Write;
 use std::sync::Mutex;
 
+use lob::remote::Care;
+use lob::wire::care::Examination;
+use lob_store::PackId;
+use lob_store::fsck::{Depth, Examined, Fault, Finding, Gravity, Object, Remedy};
+
 use lob::remote::Origin;
 use lob::wire::list::{write_flags, write_kins, write_lobs, write_sizes};
 use lob::wire::message::VERSION;
@@ -20,10 +25,14 @@ struct Recorder {
 
 impl Recorder {
     fn of(dir: &Path) -> Arc<Recorder> {
+        Recorder::with(dir, Rights::Write)
+    }
+
+    fn with(dir: &Path, rights: Rights) -> Arc<Recorder> {
         Arc::new(Recorder {
             inner: Direct {
                 service: Arc::new(Service::of_dir(dir.to_path_buf())),
-                rights: Rights::Write,
+                rights,
             },
             said: Mutex::default(),
         })
@@ -148,6 +157,26 @@ fn conversations_are_as_the_page_shows_them() {
     // Nothing new: one round trip, and little in it.
     connect(Access::Read);
     shown("again", &recorder.take());
+}
+
+#[test]
+fn who_looks_after_a_store_is_told_what_the_page_shows() {
+    let dir = tempfile::tempdir().unwrap();
+    add(&opened(dir.path()), b"a lob of one chunk");
+    let recorder = Recorder::with(dir.path(), Rights::Admin);
+    let care = Care::over(recorder.clone());
+    let examined = care.examine(None, Depth::Quick, &(), &mut |_| ());
+    examined.unwrap();
+    shown("fsck", &recorder.take());
+    let found = Examination::Found(Finding {
+        object: Object::Chunk(ChunkId::of(b"hello"), PackId::from_bytes([0x11; 32])),
+        fault: Fault::Damaged("its bytes are others".into()),
+        gravity: Gravity::Loss,
+        remedy: Remedy::Fetch,
+    });
+    let examined = Examination::Examined(Examined::default());
+    let told = [found, examined].map(|told| serde_json::to_string(&told).unwrap() + "\n");
+    shown("what fsck tells", &told.concat());
 }
 
 fn hex(bytes: &[u8]) -> String {

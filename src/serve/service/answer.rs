@@ -37,7 +37,13 @@ pub(super) fn answer(
         }),
         Verb::Frames => frames(store, turns, &asked, to),
         Verb::Lobs => all_lobs(store, to),
-        Verb::Hello | Verb::Recall | Verb::Hold | Verb::Put | Verb::Differ | Verb::Delta => {
+        Verb::Hello
+        | Verb::Recall
+        | Verb::Hold
+        | Verb::Put
+        | Verb::Differ
+        | Verb::Delta
+        | Verb::Fsck => {
             let message = format!("{} is not answered here", verb.name());
             return Err(Refusal::new(RefusalKind::Unsupported, message));
         }

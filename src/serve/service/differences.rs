@@ -11,13 +11,13 @@ use lob_store::{ChunkId, Frame, Kin, LobId};
 
 use crate::remote::{DIFFERENCE_BASE_MAX, Remote, Result};
 
-/// Requests that get differences made at once. Each takes some 100 MB of memory at most,
-/// and as many cores as there are.
+/// Requests that are worked for at once. Differences take some 100 MB of memory for each at most, and as
+/// many cores as there are.
 const AT_ONCE: usize = 2;
 /// Chunks of one request that are tried: about 512 MiB, some six seconds of one core.
 const CHUNKS_MAX: usize = 8 << 10;
 
-/// The turns at making differences of all services that share a machine.
+/// The turns at some work of all services that share a machine.
 #[derive(Debug, Default)]
 pub struct Turns(AtomicUsize);
 

@@ -10,6 +10,8 @@ use crate::wire::{Refusal, RefusalKind};
 pub struct Shares {
     /// The turns at making differences.
     pub turns: Turns,
+    /// The turns at looking after stores.
+    pub care: Turns,
     /// The bytes that wait to be verified.
     pub stage: Stage,
 }
@@ -19,6 +21,7 @@ impl Shares {
     pub fn with_stage(most: u64) -> Shares {
         Shares {
             turns: Turns::default(),
+            care: Turns::default(),
             stage: Stage {
                 most,
                 taken: AtomicU64::new(0),

@@ -1,0 +1,130 @@
+//! Looking after a store behind a service: who may, and what comes of it.
+
+use std::fs;
+use std::sync::Mutex;
+
+use lob::remote::{Care, Error};
+use lob::wire::RefusalKind;
+use lob_store::disk::OsDisk;
+use lob_store::fsck::{Depth, Finding, examine};
+
+use super::*;
+
+fn care(dir: &Path, rights: Rights) -> Care {
+    Care::over(direct(dir, rights))
+}
+
+fn kind(error: &Error) -> Option<RefusalKind> {
+    match error {
+        Error::Refused { refusal, .. } => Some(refusal.kind),
+        _ => None,
+    }
+}
+
+/// What an examination finds, and what it sums up to; here and behind a service it is the same.
+fn examined(dir: &Path, depth: Depth) -> Vec<Finding> {
+    let mut here = Vec::new();
+    let disk = Arc::new(OsDisk);
+    let sums = examine(disk, dir, depth, &(), &mut |finding| here.push(finding)).unwrap();
+    let mut there = Vec::new();
+    let care = care(dir, Rights::Admin);
+    let told = care.examine(None, depth, &(), &mut |finding| there.push(finding));
+    assert_eq!(told.unwrap(), sums);
+    assert_eq!(there, here);
+    there
+}
+
+#[test]
+fn a_store_is_examined_where_it_is_as_it_would_be_here() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = opened(dir.path());
+    for content in [noise(1, 300), noise(2, 1 << 20)] {
+        add(&store, &content);
+    }
+    drop(store);
+    let sample = Depth::Sample {
+        percent: 50,
+        seed: 7,
+    };
+    for depth in [Depth::Quick, Depth::Deep, sample] {
+        assert_eq!(examined(dir.path(), depth), []);
+    }
+    for entry in fs::read_dir(dir.path().join("packs")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|end| end == "pack") {
+            let mut bytes = fs::read(&path).unwrap();
+            let at = bytes.len() / 2;
+            bytes[at] ^= 1;
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, bytes).unwrap();
+        }
+    }
+    assert_eq!(examined(dir.path(), Depth::Quick), []);
+    assert!(!examined(dir.path(), Depth::Deep).is_empty());
+    // So damaged that nobody can open it any more, which is what it is examined for.
+    for entry in fs::read_dir(dir.path().join("packs")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::remove_file(path).unwrap();
+    }
+    assert!(!examined(dir.path(), Depth::Quick).is_empty());
+}
+
+#[test]
+fn only_who_has_the_right_looks_after_a_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("store");
+    let each = &mut |_| ();
+    let absent = care(&root, Rights::Admin).examine(None, Depth::Quick, &(), each);
+    assert!(matches!(absent, Err(Error::NoStore(_))), "{absent:?}");
+    drop(opened(&root));
+    for rights in [Rights::Read, Rights::Append, Rights::Write] {
+        let refused = care(&root, rights).examine(None, Depth::Deep, &(), each);
+        let error = refused.unwrap_err();
+        assert_eq!(kind(&error), Some(RefusalKind::Forbidden), "{error}");
+        assert!(error.to_string().contains("the right admin"), "{error}");
+        assert!(error.hint().is_some());
+        // Nor does the service believe who asks without having looked.
+        let asked = direct(&root, rights).exchange(Verb::Fsck, Body::Bytes(Vec::new()));
+        let Err(ExchangeError::Refused(refusal)) = asked else {
+            panic!("it is done for {rights:?}");
+        };
+        assert_eq!(refusal.kind, RefusalKind::Forbidden);
+    }
+    let other = lob_store::StoreId::from_bytes([1; 32]);
+    let other = care(&root, Rights::Admin).examine(Some(other), Depth::Quick, &(), each);
+    assert!(matches!(other, Err(Error::OtherStore { .. })), "{other:?}");
+}
+
+/// A service of before stores were looked after: it knows neither the verbs nor the name of that.
+#[derive(Debug)]
+struct Older(Arc<dyn Exchange>, Mutex<Vec<Verb>>);
+
+impl Exchange for Older {
+    fn exchange(&self, verb: Verb, body: Body) -> Result<Box<dyn Read + Send>, ExchangeError> {
+        self.1.lock().unwrap().push(verb);
+        let mut answer = self.0.exchange(verb, body)?;
+        let mut welcome = lob::wire::Welcome::read(&mut answer).unwrap();
+        welcome.verbs.retain(|verb| verb != "fsck" && verb != "gc");
+        welcome.can.clear();
+        let mut to = lob::wire::FieldWriter::new(Vec::new());
+        welcome.write(&mut to).unwrap();
+        Ok(Box::new(io::Cursor::new(to.end().unwrap())))
+    }
+
+    fn describe(&self) -> String {
+        "test://older".into()
+    }
+}
+
+#[test]
+fn an_older_service_is_not_asked_for_what_it_does_not_know() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(opened(dir.path()));
+    let older = Arc::new(Older(direct(dir.path(), Rights::Admin), Mutex::default()));
+    let care = Care::over(older.clone());
+    let error = care.examine(None, Depth::Quick, &(), &mut |_| ());
+    let error = error.unwrap_err();
+    assert_eq!(kind(&error), Some(RefusalKind::Unsupported), "{error}");
+    assert!(error.hint().unwrap().contains("same lob on both sides"));
+    assert_eq!(*older.1.lock().unwrap(), [Verb::Hello]);
+}
