@@ -153,8 +153,13 @@ pub trait Disk: fmt::Debug + Send + Sync {
     fn len(&self, path: &Path) -> io::Result<Option<u64>>;
     /// When a file was last written to or [touched](Disk::touch).
     fn modified(&self, path: &Path) -> io::Result<SystemTime>;
-    /// Makes a file count as written now. A power loss may take that back.
+    /// Makes a file count as written now. A power loss may take that back before
+    /// [`sync_time`](Disk::sync_time).
     fn touch(&self, path: &Path) -> io::Result<()>;
+    /// Makes durable when a file was last written to or touched, which [`DiskFile::sync`] leaves out
+    /// where nothing else changed. Of many files, all are best touched before the first of these: most
+    /// systems then write them together.
+    fn sync_time(&self, path: &Path) -> io::Result<()>;
     /// Takes the kernel lock of a lock file, which is created where missing. Waits for it when
     /// `wait`; otherwise `None` means that another process or handle holds it. The lock ends with
     /// its value or its process, whichever is first.

@@ -354,7 +354,8 @@ impl<'s> Writer<'s> {
         }
         let result = self.guarded(|writer| {
             let done = work(writer)?;
-            writer.store.settle().map(|()| done)
+            writer.store.settle()?;
+            writer.sync_times().map(|()| done)
         });
         self.failed |= result.is_err();
         result

@@ -78,6 +78,10 @@ impl Disk for Moving {
         panic!("touch {}", path.display())
     }
 
+    fn sync_time(&self, path: &Path) -> io::Result<()> {
+        panic!("sync time of {}", path.display())
+    }
+
     fn lock(&self, path: &Path, wait: bool) -> io::Result<Option<Lock>> {
         assert!(!wait, "{}", path.display());
         self.now().lock(path, false)

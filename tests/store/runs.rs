@@ -188,6 +188,8 @@ pub fn prune_in_steps(disk: &SimDisk, witness: &mut Witness) -> Result<()> {
 
 /// A writer finds what it is to store in packs that go before it is done: lobs, and chunks of lobs.
 pub fn prune_under_a_writer(disk: &SimDisk, witness: &mut Witness) -> Result<()> {
+    // Also where this was done before, and left the clock at a later time.
+    disk.set_clock(0);
     let store = witness.open(disk)?;
     let (old, new) = (long(1), [long(1), noise(9, 40_000)].concat());
     let (whole, again) = (noise(2, 700), noise(3, 700));

@@ -104,6 +104,11 @@ impl Disk for Watched {
         self.disk.touch(path)
     }
 
+    fn sync_time(&self, path: &Path) -> io::Result<()> {
+        self.before("sync time of", path);
+        self.disk.sync_time(path)
+    }
+
     fn lock(&self, path: &Path, wait: bool) -> io::Result<Option<Lock>> {
         self.before("lock", path);
         self.disk.lock(path, wait)

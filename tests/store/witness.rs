@@ -1,5 +1,7 @@
 //! The witness: notes what work was promised and when, and judges what a crash left of it.
 
+mod young;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -62,6 +64,8 @@ pub struct Witness {
     files: Vec<Arc<[u8]>>,
     /// What is set aside, from so many changes on, and until so many.
     aside: Vec<(usize, usize, LobId)>,
+    /// What counts as stored at this time, in seconds since 1970, from so many changes on.
+    young: Vec<(usize, &'static str, LobId, u64)>,
     /// What went wrong under way.
     complaints: Vec<String>,
 }
@@ -231,6 +235,7 @@ impl Witness {
                 .iter()
                 .flat_map(|(since, until, _)| [*since, *until]),
         );
+        let told = told.chain(self.young.iter().map(|(when, ..)| *when));
         told.filter(|when| *when <= at).count()
     }
 
@@ -271,6 +276,12 @@ impl Witness {
                 .collect(),
             files: self.files.clone(),
             aside: aside.map(|(_, _, id)| (0, usize::MAX, *id)).collect(),
+            young: self
+                .young
+                .iter()
+                .filter(|(when, ..)| *when <= at)
+                .map(|(_, place, id, time)| (0, *place, *id, *time))
+                .collect(),
             found: self.found.clone(),
             ..Witness::default()
         }
@@ -316,7 +327,7 @@ impl Witness {
                 }
                 let present = self.compare(disk, &store, place, 0)?;
                 self.present.extend(present);
-                Ok(())
+                self.compare_ages(disk, place)
             }
             Err(Error::NotAStore(_)) if !self.created.contains_key(place) => Ok(()),
             // Whoever made it anew instead of mending it will have made another one.
@@ -334,6 +345,7 @@ impl Witness {
             let store = Store::open(Arc::new(disk.clone()), Path::new(place));
             let store = store.map_err(|e| format!("{place} does not open again: {e}"))?;
             self.compare(disk, &store, place, disk.changes())?;
+            self.compare_ages(disk, place)?;
             let found = examine(disk, place)?;
             if let Some(finding) = found.iter().find(|finding| !is_allowed(finding)) {
                 return Err(format!("in the end: {finding:?}"));

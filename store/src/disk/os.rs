@@ -90,6 +90,15 @@ impl Disk for OsDisk {
         set_modified_now(path).map_err(named(path))
     }
 
+    fn sync_time(&self, path: &Path) -> io::Result<()> {
+        // Unlike fdatasync, fsync writes the times too.
+        let file = OpenOptions::new()
+            .read(true)
+            .write(cfg!(windows))
+            .open(path);
+        file.and_then(|file| file.sync_all()).map_err(named(path))
+    }
+
     fn lock(&self, path: &Path, wait: bool) -> io::Result<Option<Lock>> {
         lock::lock_file(path, wait).map_err(named(path))
     }

@@ -106,6 +106,10 @@ impl Disk for Noting {
         self.disk.touch(path)
     }
 
+    fn sync_time(&self, path: &Path) -> io::Result<()> {
+        self.refused.note(path, self.disk.sync_time(path))
+    }
+
     fn lock(&self, path: &Path, wait: bool) -> io::Result<Option<Lock>> {
         self.disk.lock(path, wait)
     }

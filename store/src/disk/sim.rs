@@ -1,7 +1,7 @@
 //! The simulation: [`Disk`] in memory, for tests. It loses power, fails and fills up on purpose.
 //!
-//! Every change (create, reopen with a cut, append, rename, remove, sync) has a number, counted from
-//! 0 and kept in a log. [`SimDisk::crash_states`] gives what a power loss after any number of them
+//! Every change (create, reopen with a cut, append, touch, rename, remove, sync) has a number, counted
+//! from 0 and kept in a log. [`SimDisk::crash_states`] gives what a power loss after any number of them
 //! may leave; [`SimDisk::killed`] what the death of the process leaves. The model is harsher than
 //! real file systems: nothing is durable that was not synced, in no order but that of dependence.
 
@@ -50,11 +50,12 @@ impl SimDisk {
         SimDisk::default()
     }
 
-    /// A disk with this on it, on which nothing was done yet.
-    fn holding(state: State) -> SimDisk {
+    /// A disk with this on it, on which nothing was done yet, at the time `clock`.
+    fn holding(state: State, clock: u64) -> SimDisk {
         let machine = Machine {
             start: state.clone(),
             now: state,
+            clock,
             ..Machine::default()
         };
         SimDisk {
@@ -134,7 +135,8 @@ impl SimDisk {
         self.machine().faults.capacity = capacity;
     }
 
-    /// Sets the clock, in seconds since 1970. It stands still by itself, and begins at 0.
+    /// Sets the clock, in seconds since 1970. It stands still by itself, and begins at 0; a crash leaves
+    /// it as it is.
     pub fn set_clock(&self, seconds: u64) {
         self.machine().clock = seconds;
     }
@@ -147,11 +149,12 @@ impl SimDisk {
 
     /// The different states of the disk after a power loss when `at` changes were done: all subsets
     /// of the pending changes of names (a sample, beyond 12 of them), combined with what may be left
-    /// of unsynced bytes: nothing, half, all, or the length with zeros or garbage. Extremes come
+    /// of unsynced bytes: nothing, half, all, or the length with zeros or garbage; a time of a file that
+    /// was not synced is the new one or the one before. Extremes come
     /// first, and the order is always the same. Nobody holds a lock on the new disks, and they have
     /// no faults.
     pub fn crashes(&self, at: usize) -> impl Iterator<Item = Crash> + use<> {
-        Crashes::new(self.replay(at), at)
+        Crashes::new(self.replay(at), at, self.machine().clock)
     }
 
     /// At most `most` of [`SimDisk::crashes`].
@@ -162,7 +165,7 @@ impl SimDisk {
     /// The disk as the next process finds it when this one is killed after `at` changes: all that
     /// was written is there, unsynced as it was, and nobody holds a lock.
     pub fn killed(&self, at: usize) -> SimDisk {
-        SimDisk::holding(self.replay(at))
+        SimDisk::holding(self.replay(at), self.machine().clock)
     }
 
     fn replay(&self, at: usize) -> State {
@@ -220,7 +223,8 @@ impl Disk for SimDisk {
             }
             if found > len {
                 let words = format!("cut {} to {len}", path.display());
-                machine.change(Op::Cut(inode, len as usize), words)?;
+                let clock = machine.clock;
+                machine.change(Op::Cut(inode, len as usize, clock), words)?;
             }
             Ok(SimFile::boxed(self, path, inode, true))
         })
@@ -328,7 +332,10 @@ impl Disk for SimDisk {
         self.run(path, |machine| {
             machine.read()?;
             let inode = machine.now.find(path)?;
-            let time = machine.times.get(&inode).copied().unwrap_or_default();
+            let time = machine
+                .now
+                .content(inode)
+                .map_or(0, |content| content.time());
             Ok(UNIX_EPOCH + Duration::from_secs(time))
         })
     }
@@ -336,8 +343,17 @@ impl Disk for SimDisk {
     fn touch(&self, path: &Path) -> io::Result<()> {
         self.run(path, |machine| {
             let inode = machine.now.find(path)?;
-            machine.times.insert(inode, machine.clock);
-            Ok(())
+            let clock = machine.clock;
+            machine.change(Op::Touch(inode, clock), format!("touch {}", path.display()))
+        })
+    }
+
+    fn sync_time(&self, path: &Path) -> io::Result<()> {
+        self.run(path, |machine| {
+            machine.ops.syncs += 1;
+            let inode = machine.now.find(path)?;
+            let words = format!("sync time of {}", path.display());
+            machine.sync(Op::SyncAll(inode), words)
         })
     }
 

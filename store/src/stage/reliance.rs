@@ -36,6 +36,8 @@ pub(super) struct Reliance {
     lobs: HashSet<LobId>,
     /// The packs of these, each touched.
     touched: HashSet<PackId>,
+    /// Those that were touched since it was last told that all is durable.
+    undated: Vec<PackId>,
     /// The packs of all that was found or published before.
     packs: HashSet<PackId>,
     /// Whether packs were dropped since it began. Chunks in them may be of lobs that it has yet to
@@ -104,17 +106,34 @@ impl Writer<'_> {
     }
 
     /// Makes a pack young that is part of the store; `false` where it may not be any longer.
-    fn holds_on_to(&self, pack: &PackId, view: &View) -> Result<bool> {
+    fn holds_on_to(&mut self, pack: &PackId, view: &View) -> Result<bool> {
         if self.reliance.touched.contains(pack) {
             return Ok(true);
         }
         let path = self.store.packs().path(pack);
         match self.store.disk().touch(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-            touched => allow(touched.map_err(Error::at(&path)))?,
+            touched => {
+                let touched = allow(touched.map_err(Error::at(&path)))?;
+                self.reliance.undated.extend(touched.map(|()| *pack));
+            }
         };
         let news = allow(self.store.news(&view.cursor))?;
         Ok(view.broken.is_some() || news.is_none_or(|news| !news.drops))
+    }
+
+    /// Makes durable that what this writer found is young: a loss of power would let a prune take it for
+    /// as old as it was before.
+    pub(super) fn sync_times(&mut self) -> Result<()> {
+        for pack in std::mem::take(&mut self.reliance.undated) {
+            let path = self.store.packs().path(&pack);
+            match self.store.disk().sync_time(&path) {
+                // It was dropped, and what was needed of it is elsewhere by now.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                synced => drop(allow(synced.map_err(Error::at(&path)))?),
+            }
+        }
+        Ok(())
     }
 
     /// Brings back what was dropped of all that this writer relies on.
@@ -196,12 +215,13 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
-    use std::time::{Duration, SystemTime};
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
     use super::*;
     use crate::chunk::tests::noise;
-    use crate::disk::OsDisk;
+    use crate::disk::{OsDisk, SimDisk};
     use crate::progress::Progress;
+    use crate::prune::Fate;
     use crate::store::Store;
 
     fn open(dir: &Path) -> Store {
@@ -283,6 +303,40 @@ mod tests {
             let read = open(dir.path()).write_to(id, &mut out, &());
             assert_eq!(read.expect("reads"), 3000);
             assert!(out == *content);
+        }
+    }
+
+    #[test]
+    fn p2_p7_what_was_found_stays_young_when_power_is_lost() {
+        let disk = SimDisk::new();
+        let at = Path::new("/store");
+        let store = Store::create(Arc::new(disk.clone()), at).expect("a store");
+        let content = noise(1, 3000);
+        let mut writer = store.writer().expect("a writer");
+        let id = writer.add(&mut content.as_slice(), &()).expect("adds").id;
+        writer.finish().expect("publishes");
+        let relied: [fn(&mut Writer<'_>, LobId, &[u8]); 2] = [
+            |writer, id, _| assert!(writer.hold(&[id]).expect("holds")[0].is_some()),
+            |writer, _, content| assert!(writer.add(&mut &*content, &()).is_ok()),
+        ];
+        for (n, rely) in relied.into_iter().enumerate() {
+            let now = 1000 * (n as u64 + 1);
+            disk.set_clock(now);
+            let mut writer = store.writer().expect("a writer");
+            rely(&mut writer, id, &content);
+            writer.finish().expect("publishes");
+            for crash in disk.crashes(disk.changes()) {
+                let store = Store::open(Arc::new(crash.disk.clone()), at).expect("opens");
+                let prune = store.prune(UNIX_EPOCH + Duration::from_secs(now - 500));
+                let plan = prune.expect("begins").expect("the only one").plan();
+                let mut fates = Vec::new();
+                let each = &mut |_, fate| {
+                    fates.push(fate);
+                    Ok(())
+                };
+                plan.expect("plans").each_lob(each).expect("lists");
+                assert_eq!(fates, [Fate::Young], "{n}: {crash}");
+            }
         }
     }
 

@@ -119,7 +119,7 @@ impl Place {
     }
 }
 
-/// What is synced, and of a directory what for: names that came, or else those that went, in the
+/// What is synced, of a file its bytes or its time, and of a directory what for: names that came, or else those that went, in the
 /// process that syncs it or in one that was killed before it could. `None` where there is nothing that
 /// counts.
 fn kind(sync: &Synced) -> Option<String> {
@@ -127,6 +127,9 @@ fn kind(sync: &Synced) -> Option<String> {
         return None;
     }
     let Some(dir) = sync.words.strip_prefix("sync directory ") else {
+        if let Some(path) = sync.words.strip_prefix("sync time of ") {
+            return Some(format!("time of {}", place(path)));
+        }
         let path = sync.words.strip_prefix("sync ").expect("a sync");
         return Some(format!("file {}", place(path)));
     };

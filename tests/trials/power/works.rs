@@ -5,6 +5,7 @@ mod broken;
 mod deltas;
 mod repack;
 mod transfers;
+mod young;
 
 use std::path::Path;
 
@@ -63,6 +64,7 @@ pub fn all() -> Vec<Work> {
     more("prune under an index", merged, prune_and_merge);
     more("mend roots", lacks_a_root, add_one);
     more("set aside", aside::four_packs, aside::set_aside);
+    more("find what is there", young::two_packs, young::found);
     more("repack", repack::pushed, repack::in_units);
     more("repack plain versions", repack::plain, repack::at_once);
     more(

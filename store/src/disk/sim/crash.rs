@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::SimDisk;
+use super::content::Remains;
 use super::state::{Inode, ROOT, State};
 
 /// Up to so many pending changes of names, every subset of them is tried.
@@ -17,7 +18,7 @@ pub struct Crash {
     pub at: usize,
     /// What is on the disk now: the durable part and some of what was pending.
     pub disk: SimDisk,
-    /// A hash of all names and contents on it: two disks that look the same have the same.
+    /// A hash of all names, contents and times on it: two disks that look the same have the same.
     pub fingerprint: u128,
     names: Vec<bool>,
     bytes: Fate,
@@ -56,8 +57,10 @@ impl fmt::Display for Crash {
 pub(super) struct Crashes {
     state: State,
     at: usize,
-    /// What may be left of each file with unsynced bytes.
-    dirty: Vec<(Inode, Vec<Arc<Vec<u8>>>)>,
+    /// What may be left of each file with unsynced bytes or an unsynced time.
+    dirty: Vec<(Inode, Vec<Remains>)>,
+    /// What the clock says to whoever comes after it.
+    clock: u64,
     random: Random,
     choices: std::vec::IntoIter<(Subset, Fate)>,
     /// Whether the choices are not just the telling ones.
@@ -67,8 +70,8 @@ pub(super) struct Crashes {
 }
 
 impl Crashes {
-    /// After `at` changes, which led to `state`.
-    pub(super) fn new(state: State, at: usize) -> Crashes {
+    /// After `at` changes, which led to `state`, at the time `clock`.
+    pub(super) fn new(state: State, at: usize, clock: u64) -> Crashes {
         let dirty = state
             .dirty_files()
             .map(|(inode, content)| (inode, content.remains()))
@@ -76,6 +79,7 @@ impl Crashes {
         let mut random = Random(at as u64);
         let choices = combined(telling(state.pending_names()), 2, &mut random);
         Crashes {
+            clock,
             state,
             at,
             dirty,
@@ -118,7 +122,7 @@ impl Iterator for Crashes {
             if self.seen.insert(fingerprint) {
                 return Some(Crash {
                     at: self.at,
-                    disk: SimDisk::holding(after),
+                    disk: SimDisk::holding(after, self.clock),
                     fingerprint,
                     names,
                     bytes,
@@ -129,7 +133,7 @@ impl Iterator for Crashes {
 }
 
 impl Fate {
-    fn pick(self, inode: Inode, remains: &[Arc<Vec<u8>>]) -> Arc<Vec<u8>> {
+    fn pick(self, inode: Inode, remains: &[Remains]) -> Remains {
         let last = remains.len() - 1;
         let index = match self {
             // The last is the whole of the new content, for all files.
@@ -236,6 +240,7 @@ impl Hashes {
             if let Ok(content) = state.content(inode) {
                 let _ = all
                     .update(b"file")
+                    .update(&content.time().to_le_bytes())
                     .update(self.of(content.live()).as_bytes());
             }
         });

@@ -62,7 +62,8 @@ impl DiskFile for SimFile {
             let room = machine.room(bytes.len());
             let (fitting, rest) = bytes.split_at(room);
             let words = format!("append {room} bytes to {}", self.path.display());
-            machine.change(Op::Append(self.inode, fitting.into()), words)?;
+            let clock = machine.clock;
+            machine.change(Op::Append(self.inode, fitting.into(), clock), words)?;
             match rest.is_empty() {
                 true => Ok(()),
                 false => Err(ErrorKind::StorageFull.into()),

@@ -1,6 +1,6 @@
 //! The inside of a simulated disk, under one mutex.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -51,8 +51,6 @@ pub(super) struct Machine {
     pub(super) locked: HashSet<Inode>,
     /// The time, in seconds since 1970: it stands still unless a test moves it.
     pub(super) clock: u64,
-    /// When files were made or touched; all others at the beginning of time.
-    pub(super) times: HashMap<Inode, u64>,
 }
 
 impl Machine {
@@ -118,12 +116,10 @@ impl Machine {
             return Err(ErrorKind::AlreadyExists.into());
         }
         self.change(
-            Op::Create(dir, name.clone()),
+            Op::Create(dir, name.clone(), self.clock),
             format!("create {}", path.display()),
         )?;
-        let inode = self.now.child(dir, &name)?;
-        self.times.insert(inode, self.clock);
-        Ok(inode)
+        self.now.child(dir, &name)
     }
 
     /// The directory and name of what is there to be renamed or removed.

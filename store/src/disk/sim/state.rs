@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-use super::content::Content;
+use super::content::{Content, Remains};
 use super::machine::NameChange;
 
 /// The number of a file or directory. Never used again.
@@ -22,20 +22,24 @@ pub(super) const ROOT: Inode = 0;
 /// A change that succeeds: whoever makes it has checked that it can.
 #[derive(Debug, Clone)]
 pub(super) enum Op {
-    /// A new empty file.
-    Create(Inode, OsString),
+    /// A new empty file, made at this time.
+    Create(Inode, OsString, u64),
     /// A new empty directory.
     CreateDir(Inode, OsString),
-    /// Bytes at the end of a file.
-    Append(Inode, Arc<[u8]>),
-    /// The end of a file moved back.
-    Cut(Inode, usize),
+    /// Bytes at the end of a file, at this time.
+    Append(Inode, Arc<[u8]>, u64),
+    /// The end of a file moved back, at this time.
+    Cut(Inode, usize, u64),
+    /// A file counts as written at this time.
+    Touch(Inode, u64),
     /// The file under the first name gets the second one.
     Rename((Inode, OsString), (Inode, OsString)),
     /// A file or an empty directory goes.
     Remove(Inode, OsString),
     /// Bytes and length of a file become durable.
     Sync(Inode),
+    /// The time of a file too.
+    SyncAll(Inode),
     /// The names in a directory become durable.
     SyncDir(Inode),
     /// A failed sync: the system takes the bytes for written, and they are not.
@@ -50,11 +54,11 @@ impl Op {
     /// What it leaves behind when it fails.
     pub(super) fn failed(self) -> Op {
         match self {
-            Op::Append(inode, bytes) => {
+            Op::Append(inode, bytes, time) => {
                 let (half, _) = bytes.split_at(bytes.len() / 2);
-                Op::Append(inode, half.into())
+                Op::Append(inode, half.into(), time)
             }
-            Op::Sync(inode) => Op::LoseBytes(inode),
+            Op::Sync(inode) | Op::SyncAll(inode) => Op::LoseBytes(inode),
             Op::SyncDir(inode) => Op::LoseNames(inode),
             _ => Op::Nothing,
         }
@@ -177,11 +181,17 @@ impl State {
     /// Does `op`.
     pub(super) fn apply(&mut self, op: &Op) {
         match op {
-            Op::Create(dir, name) => self.add(*dir, name, Object::File(Content::default())),
+            Op::Create(dir, name, time) => {
+                self.add(*dir, name, Object::File(Content::made_at(*time)));
+            }
             Op::CreateDir(dir, name) => self.add(*dir, name, Object::Dir(Names::default())),
-            Op::Append(file, bytes) => self.edit(*file, |content| content.append(bytes)),
-            Op::Cut(file, len) => self.edit(*file, |content| content.cut(*len)),
+            Op::Append(file, bytes, time) => {
+                self.edit(*file, |content| content.append(bytes, *time));
+            }
+            Op::Cut(file, len, time) => self.edit(*file, |content| content.cut(*len, *time)),
+            Op::Touch(file, time) => self.edit(*file, |content| content.touch(*time)),
             Op::Sync(file) => self.edit(*file, Content::sync),
+            Op::SyncAll(file) => self.edit(*file, Content::sync_all),
             Op::LoseBytes(file) => self.edit(*file, Content::lose),
             Op::Remove(dir, name) => {
                 self.change(*dir, vec![(name.clone(), None)], None);
@@ -289,6 +299,10 @@ impl State {
     pub(super) fn is_unsynced(&self, op: &Op) -> bool {
         match op {
             Op::Sync(file) => self.content(*file).is_ok_and(|content| !content.is_clean()),
+            Op::SyncAll(file) => {
+                let found = self.content(*file);
+                found.is_ok_and(|content| !content.is_clean() || !content.is_dated())
+            }
             Op::SyncDir(dir) => {
                 let mut names = self.pending.iter();
                 names.any(|names| names.dir == *dir && !names.lost && !names.edits.is_empty())
@@ -321,23 +335,26 @@ impl State {
         self.pending.len()
     }
 
-    /// The files with bytes that pend.
+    /// The files with bytes or a time that pend.
     pub(super) fn dirty_files(&self) -> impl Iterator<Item = (Inode, &Content)> {
         let contents = self.objects.iter().enumerate();
         contents.filter_map(|(inode, object)| match object {
-            Object::File(content) if !content.is_clean() => Some((inode, content)),
+            Object::File(content) if !content.is_clean() || !content.is_dated() => {
+                Some((inode, content))
+            }
             _ => None,
         })
     }
 
     /// What a power loss leaves when of the pending changes of names just those `chosen` were on
-    /// the disk, and for each dirty file the given bytes.
-    pub(super) fn crashed(&self, chosen: &[bool], bytes: &[(Inode, Arc<Vec<u8>>)]) -> State {
+    /// the disk, and of each dirty file what is given.
+    pub(super) fn crashed(&self, chosen: &[bool], remains: &[(Inode, Remains)]) -> State {
         let mut after = self.clone();
         after.write_pending(chosen);
         after.pending.clear();
-        for (inode, bytes) in bytes {
-            after.edit(*inode, |content| *content = Content::durable(bytes.clone()));
+        for (inode, remains) in remains {
+            let remains = remains.clone();
+            after.edit(*inode, |content| *content = Content::durable(remains));
         }
         for object in &mut after.objects {
             if let Object::Dir(names) = object {
