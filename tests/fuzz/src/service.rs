@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use lob::remote::{Access, Origin, Remote, Served};
 use lob::serve::service::Service;
 use lob::wire::message::VERSION;
-use lob::wire::{Body, Caller, Exchange, ExchangeError, FieldReader, FieldWriter, Rights, Serve};
-use lob::wire::{Tag, Verb, Welcome, WireError};
+use lob::wire::{Body, Caller, Exchange, ExchangeError, Field, FieldReader, FieldWriter, Rights};
+use lob::wire::{Serve, Tag, Verb, Welcome, WireError};
 use lob_store::disk::SimDisk;
 use lob_store::{ChunkId, Epoch, Frame, LobId, Manifest, Parts, Store, StoreId};
 
@@ -104,9 +104,12 @@ fn bytes(input: &mut Input<'_>) -> Vec<u8> {
 /// to be whole, and mostly otherwise.
 fn message(store: StoreId, begins: bool, whole: bool, input: &mut Input<'_>) -> Vec<u8> {
     let mut message = Vec::new();
+    let mut hasher = blake3::Hasher::new();
     let mut put = |number: u16, bytes: &[u8]| {
-        message.extend_from_slice(&number.to_le_bytes());
-        message.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+        let len = bytes.len() as u32;
+        let head = [&number.to_le_bytes()[..], &len.to_le_bytes()].concat();
+        hasher.update(&head).update(&hashed(number, bytes));
+        message.extend_from_slice(&head);
         message.extend_from_slice(bytes);
     };
     if begins && !input.byte().is_multiple_of(8) {
@@ -121,7 +124,7 @@ fn message(store: StoreId, begins: bool, whole: bool, input: &mut Input<'_>) -> 
     }
     let hash = match input.byte() % 8 {
         0 if !whole => blake3::hash(b"another"),
-        _ => blake3::hash(&message),
+        _ => hasher.finalize(),
     };
     message.extend_from_slice(&Tag::End.number().to_le_bytes());
     message.extend_from_slice(&32u32.to_le_bytes());
@@ -130,6 +133,17 @@ fn message(store: StoreId, begins: bool, whole: bool, input: &mut Input<'_>) -> 
         message.truncate(input.below(message.len().min(65_536)));
     }
     message
+}
+
+/// What counts of a field in the hash of its message: of the stored bytes of a frame it is a sum.
+fn hashed(number: u16, bytes: &[u8]) -> Vec<u8> {
+    let head = bytes.first_chunk::<{ Frame::HEADER }>();
+    let head = head.filter(|_| number == Tag::Frame.number());
+    let len = head.and_then(|head| Frame::head_len(head).ok());
+    match len.and_then(|len| bytes.split_at_checked(len)) {
+        Some((head, stored)) => [head, &crc32fast::hash(stored).to_le_bytes()].concat(),
+        None => bytes.to_vec(),
+    }
 }
 
 fn ask(service: &Service, store: &Store, input: &mut Input<'_>) {
@@ -157,8 +171,8 @@ fn ask(service: &Service, store: &Store, input: &mut Input<'_>) {
             let mut said = said.as_slice();
             let mut from = FieldReader::new(&mut said);
             loop {
-                match from.next(Tag::ALL) {
-                    Ok(Some((Tag::Refused | Tag::End, _))) | Ok(None) => break,
+                match from.next_frame(Tag::ALL) {
+                    Ok(Some(Field::Other(Tag::Refused | Tag::End, _))) | Ok(None) => break,
                     Ok(Some(_)) => {}
                     Err(WireError::Refused(_)) => break,
                     Err(error) => panic!("{verb:?}: {error}"),
