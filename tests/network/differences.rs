@@ -99,3 +99,65 @@ fn a_file_that_nobody_else_knows_saves_what_it_is_like() {
     assert!(clone.read("a.bin") == content);
     clone.lob(&["fsck", "--deep"]);
 }
+
+#[test]
+fn p6_a_damaged_store_is_mended_from_a_service_with_what_is_here() {
+    let world = World::new();
+    let (_, work) = world.pair();
+    work.track(&["*.bin"]);
+    let contents: Vec<_> = (1..=3).map(|n| noise(n, 3_000_000)).collect();
+    let names = ["lost.bin", "edited.bin", "whole.bin"];
+    for (name, content) in names.iter().zip(&contents) {
+        work.write(name, content);
+        // Each comes in a pack of its own.
+        work.commit(name);
+    }
+    work.git(&["push", "-q", "origin", "main"]);
+    let log = world.path().join("access.log");
+    let options = ["--anonymous", "read", "--access-log", log.to_str().unwrap()];
+    let server = Serving::start(&world, world.path(), &options);
+    let url = server.url("origin.git");
+    work.git(&["config", "remote.origin.lobUrl", &url]);
+    fs::remove_file(work.path().join("lost.bin")).unwrap();
+    let mut edited = contents[1].clone();
+    edited
+        .iter_mut()
+        .step_by(20_000)
+        .for_each(|byte| *byte ^= 1);
+    work.write("edited.bin", &edited);
+    let store = work.path().join(".git/lob");
+    for entry in fs::read_dir(store.join("packs")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|end| end == "pack") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    work.try_lob(&["fsck"]).fails(3);
+
+    let plan = work.lob(&["repair", "--dry-run"]);
+    assert_eq!(sent(&log, "frames") + sent(&log, "delta"), 0, "a dry run");
+    let done = work.lob(&["repair"]);
+    assert_eq!(done, plan);
+    for (name, from) in names.iter().zip(["origin", "origin", "the work tree"]) {
+        let lines = done.lines().filter(|line| line.contains(name));
+        let told: Vec<&str> = lines.collect();
+        assert!(
+            told.len() == 1 && told[0].ends_with(&format!("from {from}")),
+            "{done}"
+        );
+    }
+    // One came whole, one as what makes it of the file that is here, and one did not have to.
+    let (frames, delta) = (sent(&log, "frames"), sent(&log, "delta"));
+    assert!(
+        (3_000_000..3_300_000).contains(&frames),
+        "{frames} bytes of frames"
+    );
+    assert!((1..500_000).contains(&delta), "{delta} bytes of a delta");
+    assert!(work.read("edited.bin") == edited, "it is as it was");
+    drop(server);
+    for (name, content) in names.iter().zip(&contents) {
+        work.git(&["checkout", "-q", "--", name]);
+        assert!(work.read(name) == *content, "{name}");
+    }
+    work.lob(&["fsck", "--deep"]);
+}
