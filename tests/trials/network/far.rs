@@ -63,6 +63,16 @@ impl Carrier {
     }
 }
 
+/// Ten times as much of it.
+pub fn long(patience: Patience) -> Patience {
+    Patience {
+        connect: patience.connect * 10,
+        first_byte: patience.first_byte * 10,
+        stall: patience.stall * 10,
+        ..patience
+    }
+}
+
 /// The far side, reached through the proxy.
 pub struct Far {
     carrier: Carrier,
