@@ -75,9 +75,21 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
         Mode::Checkout | Mode::Fixup => Checkout::read(local.repo())?,
         _ => Checkout::default(),
     };
-    let job = getting(&local, target, mode, &needs, ui)?;
-    let job = announced(ui, job, mode, &args.how)?;
-    exit = worse(exit, carry_out(ui, &local, job, &args.how)?);
+    loop {
+        let job = getting(&local, target.clone(), mode, &needs, ui)?;
+        let job = announced(ui, job, mode, &args.how)?;
+        let is_part = job.plan().is_part;
+        let done = carry_out(ui, &local, job, &args.how)?;
+        exit = worse(exit, done);
+        if !is_part || args.how.dry_run {
+            break;
+        }
+        // What cannot be had would be asked for for ever.
+        if done != Exit::Done {
+            ui.warn("there is more: run the same command again when these can be had");
+            break;
+        }
+    }
     Ok(worse(exit, fill(ui, &local, needs.files, &args.how)?))
 }
 

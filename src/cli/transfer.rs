@@ -109,6 +109,9 @@ struct Planned<'a> {
     bytes: u64,
     held: usize,
     missing: usize,
+    /// Whether the store holds more than is planned together.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_part: bool,
 }
 
 /// The events `lob` and `missing`.
@@ -138,8 +141,9 @@ fn show(ui: &Ui, mut job: Job<'_>) -> Outcome {
             size: plan.size(),
             chunks: cost.chunks,
             bytes: cost.bytes,
-            held: plan.held.len(),
+            held: plan.held.len() + plan.held_too,
             missing: plan.missing.len(),
+            is_part: plan.is_part,
         },
     )?;
     match plan.is_empty() {
@@ -153,6 +157,11 @@ fn show(ui: &Ui, mut job: Job<'_>) -> Outcome {
     }
     for want in &plan.lobs {
         list(ui, plan, want)?;
+    }
+    if plan.is_part {
+        ui.say(format_args!(
+            "and more: what comes after these is planned when they are here"
+        ));
     }
     tell_trouble(ui, &job);
     tell_missing(ui, &plan.missing)

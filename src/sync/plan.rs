@@ -8,7 +8,7 @@ use super::bases;
 use super::checkout::wrong_size;
 use super::local::Local;
 use super::transfer::{Cost, WINDOW_LOBS};
-use super::wanted::Want;
+use super::wanted::{Reason, Want};
 use crate::remote::{Origin, Remote, Result};
 
 /// Which way lobs go.
@@ -70,6 +70,10 @@ pub struct Plan {
     pub lobs: Vec<Want>,
     /// Wanted lobs that the receiver holds already.
     pub held: Vec<Want>,
+    /// How many more of these there are, that are not listed.
+    pub held_too: usize,
+    /// Whether the sender holds more than is planned together: that is planned when this was moved.
+    pub is_part: bool,
     /// Wanted lobs that the receiver lacks and cannot get from this sender.
     pub missing: Vec<Missing>,
     /// The version that came before each of them, where one is known; in a pull one that is held here.
@@ -155,6 +159,8 @@ impl Plan {
             asking,
             lobs: Vec::new(),
             held: Vec::new(),
+            held_too: 0,
+            is_part: false,
             missing: Vec::new(),
             bases: HashMap::new(),
             cost: None,
@@ -247,6 +253,18 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// How many lobs came of it until now that the receiver does not hold.
+    pub(super) fn lacking(&self) -> usize {
+        self.plan.lobs.len() + self.plan.missing.len()
+    }
+
+    /// The plan for a part of what there is.
+    pub(super) fn finish_part(self) -> Result<Plan> {
+        let plan = self.finish()?;
+        let is_part = true;
+        Ok(Plan { is_part, ..plan })
+    }
+
     /// The plan for all of them.
     pub fn finish(mut self) -> Result<Plan> {
         self.ask()?;
@@ -263,7 +281,12 @@ impl<'a> Planner<'a> {
         for (want, held) in batch.into_iter().zip(held) {
             match held {
                 None => lacking.push(want),
-                Some(size) if size == want.size => self.plan.held.push(want),
+                // A push looks at them again at its end. Nobody needs the others, of which a peer may
+                // name as many as it likes.
+                Some(size) if size == want.size => match self.plan.asking {
+                    Asking::ToPull if want.reason == Reason::Held => self.plan.held_too += 1,
+                    _ => self.plan.held.push(want),
+                },
                 Some(found) => self.miss(want, Why::OtherSize { found }),
             }
         }

@@ -148,12 +148,15 @@ pub const SKETCH_AHEAD: usize = 4096;
 pub const SKETCHES_MAX: usize = 8;
 /// Most cells of a sketch in one answer: 1 MiB of them, for each core and each who asks.
 pub const SKETCH_ANSWER_MAX: usize = 1 << 16;
-/// Most cells of a sketch: enough for differences of 2.5 million lobs, and some 200 MiB while they are
+/// Most cells of a sketch: enough for differences of 1.2 million lobs, and some 100 MiB while they are
 /// taken apart.
-pub const SKETCH_MAX: usize = 1 << 22;
+pub const SKETCH_MAX: usize = 1 << 21;
 /// Most lobs in one answer to what symbols stand for: 2.5 MiB of them.
 pub const SKETCH_FOUND_MAX: usize = 1 << 16;
 /// Most lobs in the list of another store, where sketches do not tell what differs.
 pub const SKETCH_LISTED_MAX: u64 = 1 << 26;
+/// Lobs of another store that are planned together, at some 200 bytes each; those behind them are found when
+/// these are here.
+pub const PART_LOBS: usize = 1 << 19;
 /// How often two sets are compared anew, because one of them changed meanwhile.
 pub const SKETCH_TURNS: u8 = 3;

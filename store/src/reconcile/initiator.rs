@@ -1,7 +1,5 @@
 //! The side that asks, and finds out what differs.
 
-use std::collections::HashSet;
-
 use super::LobSet;
 use super::estimate;
 use super::message::{
@@ -10,9 +8,9 @@ use super::message::{
 use super::peel::{Peeled, peel};
 use super::sketch::{Head, Key, Mark, Sketch, find};
 use crate::error::{Error, Result};
-use crate::id::LobId;
 use crate::limits::{
-    SKETCH_ANSWER_MAX, SKETCH_FIRST, SKETCH_FOUND_MAX, SKETCH_LISTED_MAX, SKETCH_MAX, SKETCH_TURNS,
+    PART_LOBS, SKETCH_ANSWER_MAX, SKETCH_FIRST, SKETCH_FOUND_MAX, SKETCH_LISTED_MAX, SKETCH_MAX,
+    SKETCH_TURNS,
 };
 use crate::store::LobInfo;
 
@@ -42,6 +40,8 @@ pub struct Difference {
     pub here: Vec<LobInfo>,
     /// Lobs that only the other side holds, sorted by id.
     pub there: Vec<LobInfo>,
+    /// Whether there are more of these than memory is taken for: then any of them are told.
+    pub is_part: bool,
     /// How it was found out.
     pub how: How,
     /// What that took.
@@ -74,6 +74,7 @@ pub struct Spent {
 pub struct Initiator<'a> {
     mine: &'a dyn LobSet,
     seed: Key,
+    most: usize,
     spent: Spent,
 }
 
@@ -103,8 +104,14 @@ impl<'a> Initiator<'a> {
         Initiator {
             mine,
             seed,
+            most: PART_LOBS,
             spent: Spent::default(),
         }
+    }
+
+    /// Tells no more than `most` lobs that only the other side holds, instead of [`PART_LOBS`].
+    pub fn at_most(self, most: usize) -> Initiator<'a> {
+        Initiator { most, ..self }
     }
 
     /// Finds out what differs. Goes through the own set twice, and more often only where much differs.
@@ -153,10 +160,13 @@ impl<'a> Initiator<'a> {
         }
     }
 
-    fn found(&self, here: Vec<LobInfo>, there: Vec<LobInfo>, how: How) -> Difference {
+    fn found(&self, here: Vec<LobInfo>, mut there: Vec<LobInfo>, how: How) -> Difference {
+        let is_part = there.len() > self.most;
+        there.truncate(self.most);
         Difference {
             here,
             there,
+            is_part,
             how,
             spent: self.spent,
         }
@@ -272,7 +282,8 @@ impl<'a> Initiator<'a> {
         Ok(Some(self.found(own, others, How::Sketch)))
     }
 
-    /// Reads all that the other side holds. `None` where that is not what its digest says.
+    /// Reads all that the other side holds, and keeps what memory is taken for. `None` where that is not
+    /// what its digest says.
     fn list<P: Peer>(
         &mut self,
         key: &Key,
@@ -286,7 +297,14 @@ impl<'a> Initiator<'a> {
         }
         // A little more than it said may have come meanwhile.
         let most = theirs.count + theirs.count / 8 + SKETCH_FIRST as u64;
-        let mut listed: Vec<LobInfo> = Vec::new();
+        let mut mine: Vec<(LobInfo, bool)> = Vec::new();
+        self.mine.each(&mut |lob| {
+            mine.push((lob, false));
+            Ok(())
+        })?;
+        mine.sort_unstable_by_key(|(lob, _)| lob.id);
+        let mut there: Vec<LobInfo> = Vec::new();
+        let mut came_twice = false;
         let mut head = Head::default();
         if theirs.count > 0 {
             self.spent.rounds += 1;
@@ -297,27 +315,25 @@ impl<'a> Initiator<'a> {
                 }
                 head.count += 1;
                 head.digest = head.digest ^ Mark::of(key, &lob);
-                listed.push(lob);
+                match mine.binary_search_by_key(&lob.id, |(lob, _)| lob.id) {
+                    Ok(at) if mine[at].0.size == lob.size => {
+                        came_twice |= std::mem::replace(&mut mine[at].1, true);
+                    }
+                    // One more tells that there are more.
+                    _ if there.len() <= self.most => there.push(lob),
+                    _ => {}
+                }
                 Ok(())
             })?;
         }
         self.spent.received += head.count * LOB_LEN as u64;
-        listed.sort_unstable_by_key(|lob| (lob.id, lob.size));
-        if head != *theirs || !listed.is_sorted_by(|a, b| a.id < b.id) {
+        there.sort_unstable_by_key(|lob| lob.id);
+        if head != *theirs || came_twice || !there.is_sorted_by(|a, b| a.id < b.id) {
             return Ok(None);
         }
-        let mut here = Vec::new();
-        let mut both: HashSet<LobId> = HashSet::new();
-        self.mine.each(&mut |lob| {
-            match listed.binary_search_by_key(&lob.id, |lob| lob.id) {
-                Ok(at) if listed[at].size == lob.size => drop(both.insert(lob.id)),
-                _ => here.push(lob),
-            }
-            Ok(())
-        })?;
-        listed.retain(|lob| !both.contains(&lob.id));
-        here.sort_unstable_by_key(|lob| lob.id);
-        Ok(Some(self.found(here, listed, How::List)))
+        let here = mine.into_iter().filter(|(_, is_there)| !is_there);
+        let here = here.map(|(lob, _)| lob).collect();
+        Ok(Some(self.found(here, there, How::List)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Two sides in one process: what differs is found, in the bytes and rounds that were promised.
 
 mod again;
+mod bounded;
 mod hostile;
 mod parts;
 mod vectors;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use lob::serve::service::Service;
 use lob::wire::{Caller, FieldWriter, Rights, Serve, Tag, Verb, Welcome};
 
-use super::messages::{bomb, chunk, field, long_manifest, record};
+use super::messages::{bomb, chunk, field, long_manifest, record, whole};
 use super::*;
 use crate::support::Repo;
 use crate::trials::Tier;
@@ -23,6 +23,8 @@ struct Lie {
     begin: Vec<u8>,
     again: Vec<u8>,
     times: usize,
+    /// Whether to such requests nothing else is ever said.
+    is_stubborn: bool,
 }
 
 /// What a client was run for.
@@ -44,6 +46,20 @@ impl Lie {
             begin: [HEAD, CHUNKED].concat(),
             times: (mebibytes << 20) / again.len(),
             again,
+            is_stubborn: false,
+        }
+    }
+
+    /// One whole message, each time.
+    fn always(name: &'static str, verb: Verb, message: &[u8]) -> Lie {
+        let len = format!("content-length: {}\r\n\r\n", message.len());
+        Lie {
+            name,
+            verb,
+            begin: [HEAD, len.as_bytes(), message].concat(),
+            again: Vec::new(),
+            times: 0,
+            is_stubborn: true,
         }
     }
 
@@ -54,6 +70,7 @@ impl Lie {
             begin: begin.to_vec(),
             times: (mebibytes << 20) / again.len(),
             again: again.to_vec(),
+            is_stubborn: false,
         }
     }
 }
@@ -90,6 +107,34 @@ fn lies() -> Vec<(&'static [&'static str], Lie)> {
     all
 }
 
+/// Many lobs.
+fn lobs() -> Vec<u8> {
+    let lob = |n: u32| {
+        let id = blake3::hash(&n.to_le_bytes());
+        [id.as_bytes().as_slice(), &1u64.to_le_bytes()].concat()
+    };
+    of(Tag::Lobs, &(0..4096).map(lob).collect::<Vec<_>>().concat())
+}
+
+/// Who says that he holds as many lobs as he lists then, and of whose sketch nothing can be made but that.
+fn long_list() -> Vec<Lie> {
+    let count = ((MUCH << 20) / 40) as u64;
+    let cells = 256u32;
+    let sketched = [
+        &[1, 0, 1, 0x80][..],
+        &count.to_le_bytes(),
+        &[9; 32],
+        &cells.to_le_bytes(),
+        &vec![0; 14 * cells as usize],
+    ];
+    let message = whole(&[of(Tag::Differ, &sketched.concat())]);
+    let list = Lie::endless("a long list", Verb::Lobs, &lobs(), MUCH);
+    vec![
+        list,
+        Lie::always("a long list, announced", Verb::Differ, &message),
+    ]
+}
+
 /// What fits one of them.
 fn of_one_verb() -> Vec<(&'static [&'static str], Lie)> {
     use Verb::{Differ, Frames, Hello, Lobs, Manifests, Recall};
@@ -107,6 +152,7 @@ fn of_one_verb() -> Vec<(&'static [&'static str], Lie)> {
             PULL,
             Lie::endless("what differs", Differ, &of(Tag::Differ, &[7; 60_000]), 64),
         ),
+        (PULL, Lie::endless("lobs", Lobs, &lobs(), MUCH)),
         (PULL, Lie::endless("bytes one by one", Lobs, &[7], 2)),
         (PULL, Lie::raw("a head", Hello, HEAD, lines, 64)),
         (
@@ -163,10 +209,10 @@ struct Liar {
     accepting: Option<JoinHandle<()>>,
 }
 
-/// What a server says: as its service does, but for one lie.
+/// What a server says: as its service does, but for its lies.
 struct Saying {
     service: Service,
-    lie: Lie,
+    lies: Vec<Lie>,
     has_lied: AtomicBool,
 }
 
@@ -211,14 +257,24 @@ impl Saying {
         let mut reader = BufReader::new(stream.try_clone()?);
         let mut out = stream;
         while let Some((verb, body)) = request(&mut reader)? {
-            let lie = &self.lie;
-            if lie.verb != verb || self.has_lied.swap(true, Ordering::SeqCst) {
+            let mut lies = self.lies.iter();
+            let lie = lies.find(|lie| {
+                let is_due = lie.is_stubborn || !self.has_lied.load(Ordering::SeqCst);
+                lie.verb == verb && is_due
+            });
+            let Some(lie) = lie else {
                 self.answer(verb, &body, &mut out)?;
                 continue;
+            };
+            if !lie.is_stubborn {
+                self.has_lied.store(true, Ordering::SeqCst);
             }
             out.write_all(&lie.begin)?;
             for _ in 0..lie.times {
                 out.write_all(&lie.again)?;
+            }
+            if lie.is_stubborn {
+                continue;
             }
             return Ok(());
         }
@@ -242,7 +298,7 @@ impl Saying {
                 "HTTP/1.1 {status} No\r\ncontent-length: {len}\r\n\r\n{text}"
             );
         }
-        if verb == Verb::Hello && self.lie.verb == Verb::Lobs {
+        if verb == Verb::Hello && self.lies.iter().all(|lie| lie.verb == Verb::Lobs) {
             answer = without_comparing(&answer);
         }
         out.write_all(HEAD)?;
@@ -366,7 +422,10 @@ fn p9_no_lie_of_a_server_costs_a_client_its_memory() {
     let tier = Tier::asked();
     let (mut peak, mut count, mut told) = (0, 0, 0);
     let mut wrong = Vec::new();
-    for (n, (args, lie)) in lies().into_iter().enumerate() {
+    let lies = lies().into_iter().map(|(args, lie)| (args, vec![lie]));
+    let lies = lies.chain([(PULL, long_list())]);
+    for (n, (args, lies)) in lies.enumerate() {
+        let lie = &lies[0];
         // The quick tier takes some of those that are alike, and all that are long.
         if tier == Tier::Quick && n % 3 != 0 && lie.again.len() * lie.times < MUCH << 18 {
             continue;
@@ -376,7 +435,7 @@ fn p9_no_lie_of_a_server_costs_a_client_its_memory() {
         let service = Service::of_dir(world.path().join("store"));
         let saying = Saying {
             service,
-            lie,
+            lies,
             has_lied: AtomicBool::new(false),
         };
         let (ended, has_lied) = lied_to(args, saying, &work);
