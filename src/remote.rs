@@ -27,6 +27,9 @@ use lob_store::delta::Signature;
 use lob_store::reconcile::{Difference, LobSet};
 use lob_store::{ChunkId, Cursor, Epoch, Frame, Kin, LobId, LobInfo, Manifest, StoreId};
 
+pub use crate::wire::care::{
+    Cleaned, Cleaning, End, Freed, Listener, Order, Planned, Stays, Sum, Unknown,
+};
 pub use absent::Absent;
 pub use care::Care;
 pub use dir::{Access, open_dir};

@@ -29,7 +29,7 @@ pub use log::{Log, appended};
 pub use name::RepoName;
 pub use places::{Beneath, Only};
 pub use server::{Server, Stopper};
-pub use service::{Change, Shares, What, Witness};
+pub use service::{CareError, Change, Cleaner, Shares, What, Witness};
 pub use tls::acceptor;
 pub use tokens::{Grant, NewToken, Secret, Token, TokenFile, Tokens, make_private};
 

@@ -11,6 +11,7 @@ mod error;
 pub mod estimate;
 pub mod fetch;
 pub mod fsck;
+pub mod gc;
 pub mod home;
 mod job;
 pub mod keep;

@@ -52,6 +52,8 @@ pub enum Verb {
     Delta,
     /// Frames to store, and manifests of lobs to name when they are there.
     Put,
+    /// Set aside what nobody needs of the store, and delete what was set aside long ago.
+    Gc,
     /// Examine the store: is all of it there, and is it what it must be?
     Fsck,
 }
@@ -83,7 +85,7 @@ impl Rights {
 
 impl Verb {
     /// All verbs.
-    pub const ALL: [Verb; 16] = [
+    pub const ALL: [Verb; 17] = [
         Verb::Hello,
         Verb::Sizes,
         Verb::Recall,
@@ -99,6 +101,7 @@ impl Verb {
         Verb::Differ,
         Verb::Delta,
         Verb::Put,
+        Verb::Gc,
         Verb::Fsck,
     ];
 
@@ -120,6 +123,7 @@ impl Verb {
             Verb::Differ => "differ",
             Verb::Delta => "delta",
             Verb::Put => "put",
+            Verb::Gc => "gc",
             Verb::Fsck => "fsck",
         }
     }
@@ -139,7 +143,7 @@ impl Verb {
     pub fn needs(self) -> Rights {
         match self {
             Verb::Hold | Verb::Put => Rights::Append,
-            Verb::Fsck => Rights::Admin,
+            Verb::Gc | Verb::Fsck => Rights::Admin,
             _ => Rights::Read,
         }
     }

@@ -12,7 +12,7 @@ use super::Outcome;
 use super::grace::Grace;
 use super::transfer::{lobs, local};
 use crate::git::Repo;
-use crate::remote::Access;
+use crate::remote::{Access, Freed, Sum};
 use crate::sync::keep::{self, Needed, Stay};
 use crate::sync::proof::prove;
 use crate::sync::{Error, Home, Target};
@@ -226,7 +226,7 @@ fn ask(
 }
 
 /// Tells of lobs that are needed and damaged.
-pub(super) fn warn_of_damage(prune: &Prune<'_>, ui: &Ui) {
+fn warn_of_damage(prune: &Prune<'_>, ui: &Ui) {
     for (id, why) in prune.damaged() {
         ui.warn(format_args!("{id} is needed and damaged: {why}"));
     }
@@ -240,19 +240,6 @@ pub(super) fn warn_of_damage(prune: &Prune<'_>, ui: &Ui) {
 pub(super) struct Report {
     pub(super) goes: Sum,
     pub(super) stays: BTreeMap<Stay, Sum>,
-}
-
-#[derive(Default, Clone, Copy)]
-pub(super) struct Sum {
-    pub(super) lobs: u64,
-    pub(super) size: u64,
-}
-
-impl Sum {
-    pub(super) fn add(&mut self, size: u64) {
-        self.lobs += 1;
-        self.size += size;
-    }
 }
 
 /// The event `lob`.
@@ -269,7 +256,7 @@ struct Lob<'a> {
 
 impl Report {
     /// Goes through the plan; prints what goes, and with `--verbose` what stays.
-    pub(super) fn of(
+    fn of(
         plan: &PrunePlan<'_>,
         needed: &[Needed],
         unproven: &HashSet<LobId>,
@@ -292,7 +279,8 @@ impl Report {
                 None => report.goes.add(lob.size),
                 Some(stay) => report.stays.entry(stay).or_default().add(lob.size),
             }
-            print(&lob, stay, want, ui).map_err(|failure| {
+            let path: &[u8] = want.map_or(&[], |want| &want.path);
+            print(&lob, stay, path, ui).map_err(|failure| {
                 failed = Some(failure);
                 lob_store::Error::Interrupted
             })
@@ -312,7 +300,7 @@ impl Report {
                 _ => format!("{goes} would go, and give back about {}", Size(cost.freed)),
             });
         }
-        self.event(cost, ui)
+        self.event(cost.freed, cost.moved, ui)
     }
 
     pub(super) fn say_what_stays(&self, ui: &Ui) {
@@ -323,14 +311,14 @@ impl Report {
     }
 
     /// The event `plan`.
-    pub(super) fn event(&self, cost: PruneCost, ui: &Ui) -> Result<(), Failure> {
+    pub(super) fn event(&self, freed: u64, moved: u64, ui: &Ui) -> Result<(), Failure> {
         ui.event(
             "plan",
             Planned {
                 lobs: self.goes.lobs,
                 size: self.goes.size,
-                bytes: cost.freed,
-                rewritten: cost.moved,
+                bytes: freed,
+                rewritten: moved,
                 stays: self
                     .stays
                     .iter()
@@ -341,8 +329,13 @@ impl Report {
     }
 }
 
-fn print(lob: &LobInfo, stay: Option<Stay>, want: Option<&Needed>, ui: &Ui) -> Result<(), Failure> {
-    let path: &[u8] = want.map_or(&[], |want| &want.path);
+/// Prints what becomes of a lob, for which a pointer at `path` asks where one does.
+pub(super) fn print(
+    lob: &LobInfo,
+    stay: Option<Stay>,
+    path: &[u8],
+    ui: &Ui,
+) -> Result<(), Failure> {
     if ui.is_json() {
         return ui.record(
             "lob",
@@ -395,11 +388,11 @@ fn carry_out(plan: PrunePlan<'_>, report: &Report, ui: &Ui) -> Outcome {
         (0, 0) => "nothing to prune".to_string(),
         (_, bytes) => format!("pruned {goes}: {} given back", Size(bytes)),
     });
-    tell_swept(report, &swept, "lob prune", ui)
+    tell_swept(report, &swept.into(), "lob prune", ui)
 }
 
 /// Carries a plan out.
-pub(super) fn run_plan(plan: PrunePlan<'_>, ui: &Ui) -> Result<Swept, Failure> {
+fn run_plan(plan: PrunePlan<'_>, ui: &Ui) -> Result<Swept, Failure> {
     let why = "it did not come to its end";
     let moved = plan.cost().moved;
     if moved == 0 {
@@ -412,7 +405,7 @@ pub(super) fn run_plan(plan: PrunePlan<'_>, ui: &Ui) -> Result<Swept, Failure> {
 }
 
 /// Tells what waits and what stays after a run, and the event `summary`.
-pub(super) fn tell_swept(report: &Report, swept: &Swept, verb: &str, ui: &Ui) -> Outcome {
+pub(super) fn tell_swept(report: &Report, swept: &Freed, verb: &str, ui: &Ui) -> Outcome {
     if swept.waiting > 0 {
         ui.say(format_args!(
             "{} more come back when commands that run now have ended: run {verb} again then",

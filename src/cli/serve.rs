@@ -1,5 +1,7 @@
 //! `lob serve`: the stores of this machine for others.
 
+mod handed;
+mod signing;
 mod token;
 
 use std::ffi::OsStr;
@@ -13,14 +15,15 @@ use serde::Serialize;
 use super::Outcome;
 use crate::git::remotes::store_inside;
 use crate::remote::http::ssh::words;
+use crate::serve::service::Service;
 use crate::serve::{
-    App, Beneath, Change, Config, Gate, Grant, Log, Only, Places, RepoName, Server, Shares,
-    TokenFile, Witness, acceptor, appended, make_private,
+    App, Beneath, Config, Gate, Grant, Log, Only, Places, RepoName, Server, Shares, TokenFile,
+    acceptor, appended, make_private,
 };
 use crate::sync::Home;
-use crate::sync::users::{User, Users};
 use crate::ui::bytes::Size;
 use crate::ui::{Exit, Explain, Failure, Ui};
+use signing::Signing;
 
 /// Where a served directory keeps what is the server's own.
 const OWN: &str = ".lob-serve";
@@ -56,7 +59,7 @@ pub(super) struct Args {
     /// The directory whose repositories and stores are served
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// Accept connections here; '-' is a socket that is stdin, as systemd hands it over
+    /// Accept connections here; '-' is the socket that systemd hands over, by LISTEN_FDS or as stdin
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
     /// The server's certificate and those above it, in PEM; read again when it changes
@@ -116,7 +119,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
     let config = settled(&args)?;
     match (args.stdio, args.listen.as_deref(), config.listen) {
         (true, ..) => stdio(&args, &config),
-        (false, Some("-"), _) => listen(&config, from_stdin()?, ui),
+        (false, Some("-"), _) => listen(&config, handed::over()?, ui),
         (false, Some(text), _) => listen(&config, bound(resolved(text)?)?, ui),
         (false, None, Some(address)) => listen(&config, bound(address)?, ui),
         (false, None, None) => Err(Failure::usage("nothing says how to serve")
@@ -198,7 +201,8 @@ fn listen(config: &Config, listener: TcpListener, ui: &Ui) -> Outcome {
     let gate = Gate::by_token(TokenFile::at(&tokens), config.anonymous, most);
     let log = Arc::new(log(config, Some(&root))?);
     let limits = limits(config)?;
-    let places = Beneath::new(&root, Arc::new(Signing(log.clone())));
+    let signing = Arc::new(Signing(log.clone()));
+    let places = Beneath::new(&root, signing.clone()).with_cleaner(signing);
     let places = Box::new(places.with_stage(limits.stage_bytes));
     let app = App::new(places, gate, limits, log).behind_proxy(config.behind_proxy);
     let server = Server::new(app)?;
@@ -221,35 +225,20 @@ fn listen(config: &Config, listener: TcpListener, ui: &Ui) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Signs stores for those who push to them.
-struct Signing(Arc<Log>);
-
-impl Witness for Signing {
-    fn relied_on(&self, dir: &Path, elsewhere: bool) -> io::Result<()> {
-        // By whose refs a store inside a git repository is cleaned up is known, unless they go elsewhere.
-        let is_git = |dir: &Path| dir.join("HEAD").is_file() && dir.join("objects").is_dir();
-        match dir.parent().is_some_and(is_git) && !elsewhere {
-            true => Ok(()),
-            false => Users::of(dir).add(&User::served()),
-        }
-    }
-
-    fn changed(&self, change: &Change<'_>) -> io::Result<()> {
-        self.0.changed(change)
-    }
-}
-
 fn stdio(args: &Args, config: &Config) -> Outcome {
     let log = match (&config.audit_log, &config.root) {
         (None, None) => Log::none(),
         _ => log(config, config.root.as_deref())?,
     };
     let (log, limits) = (Arc::new(log), limits(config)?);
+    let signing = Arc::new(Signing(log.clone()));
     let places: Box<dyn Places> = match (&config.root, &args.path) {
         (None, Some(path)) => {
-            let witness = Arc::new(Signing(log.clone()));
-            let shares = Shares::with_stage(limits.stage_bytes);
-            Box::new(Only::new(store_at(&expanded(path)?), witness, shares))
+            let service = Service::of_dir(store_at(&expanded(path)?))
+                .with_witness(signing.clone())
+                .with_cleaner(signing)
+                .with_shares(Arc::new(Shares::with_stage(limits.stage_bytes)));
+            Box::new(Only::new(service))
         }
         (None, None) => {
             return Err(Failure::usage("nothing says what to serve")
@@ -258,7 +247,7 @@ fn stdio(args: &Args, config: &Config) -> Outcome {
         (Some(_), path) => {
             let name = asked(path.as_deref())?;
             let root = root(config)?;
-            let places = Beneath::new(&root, Arc::new(Signing(log.clone())));
+            let places = Beneath::new(&root, signing.clone()).with_cleaner(signing);
             Box::new(places.with_stage(limits.stage_bytes).only(name))
         }
     };
@@ -367,19 +356,4 @@ fn resolved(text: &str) -> Result<SocketAddr, Failure> {
 
 fn bound(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).because(format_args!("cannot accept connections at {address}"))
-}
-
-/// The socket that is stdin.
-fn from_stdin() -> Result<TcpListener, Failure> {
-    #[cfg(unix)]
-    {
-        let stdin = std::os::fd::AsFd::as_fd(&io::stdin()).try_clone_to_owned()?;
-        let listener = TcpListener::from(stdin);
-        listener
-            .local_addr()
-            .because("stdin is no socket that accepts connections")?;
-        Ok(listener)
-    }
-    #[cfg(not(unix))]
-    Err(Failure::usage("a socket cannot be stdin on this system"))
 }

@@ -171,6 +171,11 @@ pub fn behind(repo: &Repo, url: Vec<u8>) -> Location {
     }
 }
 
+/// Whether a directory is that of a git repository.
+pub fn is_git_dir(dir: &Path) -> bool {
+    dir.join("HEAD").is_file() && dir.join("objects").is_dir()
+}
+
 /// Where the store is of the repository that git finds at a path of this file system.
 pub fn store_inside(path: &Path) -> Option<PathBuf> {
     git_dir_at(path).map(|git_dir| common_dir_of(&git_dir).join("lob"))

@@ -153,6 +153,8 @@ impl Witness for Log {
                 What::Held => "held",
                 What::HeldOthers => "held-others",
                 What::Recalled => "recalled",
+                What::SetAside => "set-aside",
+                What::Deleted => "deleted",
             },
             store: change.store.to_string(),
             bytes: change.bytes,
@@ -165,8 +167,8 @@ impl Witness for Log {
         audit.write_all(&line)?;
         match change.what {
             // The line of a request follows, and with it the answer depends on the disk; or there is none.
-            What::Stored | What::Held | What::HeldOthers | What::Cut => Ok(()),
-            What::Recalled => audit.sync_data(),
+            What::Stored | What::Held | What::HeldOthers | What::Cut | What::Deleted => Ok(()),
+            What::Recalled | What::SetAside => audit.sync_data(),
         }
     }
 }

@@ -156,5 +156,12 @@ mod tests {
         ] {
             assert!(page.lines().any(|there| there == line), "{line}\n{page}");
         }
+        let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/serve.md");
+        let docs = std::fs::read_to_string(docs).unwrap();
+        let names = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        for name in names.filter_map(|line| line.split(' ').next()) {
+            let shown = [format!("| `{name}` |"), format!("| `{name}{{")];
+            assert!(shown.iter().any(|row| docs.contains(row)), "{name}");
+        }
     }
 }

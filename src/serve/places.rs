@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::app::Places;
 use super::name::RepoName;
-use super::service::{Service, Shares, Witness};
+use super::service::{Cleaner, Service, Shares, Witness};
 use crate::wire::{Refusal, RefusalKind, Rights, Serve};
 
 /// Stores that are kept open.
@@ -17,6 +17,7 @@ const OPEN_MAX: usize = 256;
 pub struct Beneath {
     root: PathBuf,
     witness: Arc<dyn Witness>,
+    cleaner: Arc<dyn Cleaner>,
     open: Mutex<HashMap<PathBuf, Open>>,
     shares: Arc<Shares>,
 }
@@ -36,6 +37,7 @@ impl Beneath {
         Beneath {
             root: root.to_path_buf(),
             witness,
+            cleaner: Arc::new(()),
             open: Mutex::default(),
             shares: Arc::default(),
         }
@@ -47,6 +49,11 @@ impl Beneath {
             shares: Arc::new(Shares::with_stage(most)),
             ..self
         }
+    }
+
+    /// Which `cleaner` cleans up.
+    pub fn with_cleaner(self, cleaner: Arc<dyn Cleaner>) -> Beneath {
+        Beneath { cleaner, ..self }
     }
 
     /// Only one of them, whatever it is called by those who ask.
@@ -92,6 +99,7 @@ impl Beneath {
         }
         let service = Service::of_dir(dir.clone())
             .with_witness(self.witness.clone())
+            .with_cleaner(self.cleaner.clone())
             .with_shares(self.shares.clone());
         let service = Arc::new(service);
         let kept = Open {
@@ -134,10 +142,9 @@ impl Places for Renamed {
 pub struct Only(Arc<Service>);
 
 impl Only {
-    /// The store in `dir`; what is stored in it `witness` is told.
-    pub fn new(dir: PathBuf, witness: Arc<dyn Witness>, shares: Shares) -> Only {
-        let service = Service::of_dir(dir).with_witness(witness);
-        Only(Arc::new(service.with_shares(Arc::new(shares))))
+    /// The store of this service.
+    pub fn new(service: Service) -> Only {
+        Only(Arc::new(service))
     }
 }
 

@@ -15,6 +15,7 @@ mod refuse;
 mod rolled;
 mod shares;
 
+pub use care::{CareError, Cleaner};
 pub use shares::Shares;
 
 use std::fmt;
@@ -68,7 +69,7 @@ pub struct Change<'a> {
     pub what: What,
     /// The lobs; for [`What::HeldOthers`] those that were left out.
     pub lobs: &'a [LobInfo],
-    /// Bytes of frames that came.
+    /// Bytes of frames that came, or of files that went.
     pub bytes: u64,
 }
 
@@ -85,6 +86,10 @@ pub enum What {
     HeldOthers,
     /// Lobs that were set aside came back.
     Recalled,
+    /// Lobs are going to be set aside, which nobody needs.
+    SetAside,
+    /// Files were deleted of what had been set aside; the bytes are theirs.
+    Deleted,
 }
 
 /// Nobody is told.
@@ -96,6 +101,7 @@ pub struct Service {
     open: Box<Open>,
     store: Mutex<Option<Arc<dyn Remote>>>,
     witness: Arc<dyn Witness>,
+    cleaner: Arc<dyn Cleaner>,
     sketches: Sketches,
     shares: Arc<Shares>,
 }
@@ -132,6 +138,7 @@ impl Service {
             open,
             store: Mutex::new(None),
             witness: Arc::new(()),
+            cleaner: Arc::new(()),
             sketches: Sketches::default(),
             shares: Arc::default(),
         }
@@ -140,6 +147,11 @@ impl Service {
     /// Tells `witness` what is stored.
     pub fn with_witness(self, witness: Arc<dyn Witness>) -> Service {
         Service { witness, ..self }
+    }
+
+    /// Lets `cleaner` clean the store up, for who may ask for that.
+    pub fn with_cleaner(self, cleaner: Arc<dyn Cleaner>) -> Service {
+        Service { cleaner, ..self }
     }
 
     /// With a part in what others have too.
@@ -234,6 +246,7 @@ impl Serve for Service {
                 let store = self.meant(asked.store)?;
                 rolled::answer(store.as_ref(), &self.shares.turns, &asked, &mut to)
             }),
+            Verb::Gc => self.gc(caller, body, &mut to),
             Verb::Fsck => Examining::read(body)
                 .map_err(of_wire)
                 .and_then(|asked| self.fsck(&asked, &mut to)),

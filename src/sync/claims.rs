@@ -8,21 +8,11 @@ use lob_store::LobId;
 use super::error::{Error, Result};
 use super::keep::{self, Needed, Stay};
 use super::target::Target;
-use super::users::{Use, User, Users, now};
+use super::users::{Known, Use, User, Users, now};
 use super::wanted;
 use crate::git::remotes::{self, Direction};
 use crate::git::{Pointer, Repo, Seen, scan};
-
-/// One who uses a store and cannot be asked what he needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unknown {
-    /// The place by which the store knows him; empty where it does not.
-    pub place: String,
-    /// Who it is, and why he cannot be asked.
-    pub why: String,
-    /// What can be done.
-    pub way: String,
-}
+use crate::remote::Unknown;
 
 /// What is claimed of a store.
 #[derive(Debug, Default)]
@@ -34,6 +24,20 @@ pub struct Claims {
     known: HashSet<LobId>,
     repos: HashSet<PathBuf>,
     remotes: HashSet<String>,
+}
+
+fn users_of(root: &Path) -> Result<Vec<Known>> {
+    let users = Users::of(root).list();
+    users.map_err(Error::state(&root.join("state/users")))
+}
+
+/// The name of the remote with this URL.
+fn name_of(here: &Repo, url: &[u8]) -> Result<Option<String>> {
+    let mut names = remotes::names(here)?.into_iter();
+    Ok(names.find(|name| {
+        let found = remotes::url(here, name, Direction::Push);
+        found.is_ok_and(|found| found == url)
+    }))
 }
 
 /// All that a repository leads to by its refs, reflogs and indexes.
@@ -52,28 +56,92 @@ impl Claims {
         let mut claims = Claims::default();
         // Whatever is needed here is needed, whoever else there is.
         claims.add_repo(repo)?;
-        let users = Users::of(root);
-        let users = users
-            .list()
-            .map_err(Error::state(&root.join("state/users")))?;
+        let users = users_of(root)?;
         match target.map(|target| (target, target.git_url())) {
             None => claims.whole(repo)?,
-            Some((target, Some(url))) => claims.add_url(repo, &url, Some(&target.name))?,
+            Some((target, Some(url))) => claims.add_url(Some(repo), &url, Some(&target.name))?,
             Some((target, None)) => {
                 if let Some(url) = target.git_remote(repo)? {
-                    claims.add_url(repo, &url, Some(&target.name))?;
+                    claims.add_url(Some(repo), &url, Some(&target.name))?;
                 } else if users.is_empty() {
-                    let way =
-                        "name the git remote that its lobs are of, with this store as its lobUrl";
-                    let why = format!("nobody has signed {}", root.display());
-                    claims.refuse("", why, way);
+                    claims.unsigned(root);
                 }
             }
         }
         for known in users {
-            claims.add_user(repo, &known.user)?;
+            claims.add_user(Some(repo), &known.user)?;
         }
         Ok(claims)
+    }
+
+    /// Asks, where the store in `root` is, all who use it, but those at the places that others vouch for,
+    /// whose needs, and more, are `needed`.
+    pub fn there(root: &Path, needed: &[[u8; 32]], vouched: &[String]) -> Result<Claims> {
+        let mut claims = Claims::default();
+        let around = root.parent().filter(|dir| remotes::is_git_dir(dir));
+        let around = around.map(Repo::elsewhere).transpose()?;
+        if let Some(repo) = &around {
+            claims.add_repo(repo)?;
+            claims.whole(repo)?;
+        }
+        let users = users_of(root)?;
+        if around.is_none() && users.is_empty() && vouched.is_empty() {
+            claims.unsigned(root);
+        }
+        for known in users {
+            let User { host, place, .. } = &known.user;
+            if !(host.is_empty() && vouched.contains(place)) {
+                claims.add_user(around.as_ref(), &known.user)?;
+            }
+        }
+        for id in needed {
+            claims.add(LobId::from_bytes(*id), Box::default());
+        }
+        Ok(claims)
+    }
+
+    /// What can be told here of who uses a store behind a service: what is needed here, and what the git
+    /// remote leads to whose commits need it, unless that has the store inside.
+    ///
+    /// # Errors
+    /// [`Error::Unfetched`] where that remote has commits that are not here.
+    pub fn here(repo: &Repo, target: &Target) -> Result<Claims> {
+        let mut claims = Claims::default();
+        claims.add_repo(repo)?;
+        if target.is_elsewhere(repo)?
+            && let Some(url) = target.git_remote(repo)?
+        {
+            claims.add_url(Some(repo), &url, Some(&target.name))?;
+        }
+        Ok(claims)
+    }
+
+    /// Asks those of `unknown` that are remotes here, and were not asked before. Whether there were any.
+    pub fn vouch(&mut self, repo: &Repo, unknown: &[Unknown]) -> Result<bool> {
+        let before = self.remotes.len();
+        for one in unknown {
+            if let Some(name) = name_of(repo, one.place.as_bytes())? {
+                self.add_url(Some(repo), one.place.as_bytes(), Some(&name))?;
+            }
+        }
+        Ok(self.remotes.len() > before)
+    }
+
+    /// The git remotes, by their URLs, all of whose needs are here.
+    pub fn vouched(&self) -> Vec<String> {
+        // A password in one is nobody else's business.
+        let has_password = |url: &&String| {
+            let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+            let user = rest.split_once('@').map(|(user, _)| user);
+            user.is_some_and(|user| user.contains(':'))
+        };
+        let open = self.remotes.iter().filter(|url| !has_password(url));
+        open.cloned().collect()
+    }
+
+    fn unsigned(&mut self, root: &Path) {
+        let way = "name the git remote that its lobs are of, with this store as its lobUrl";
+        self.refuse("", format!("nobody has signed {}", root.display()), way);
     }
 
     fn refuse(&mut self, place: &str, why: String, way: impl Into<String>) {
@@ -85,7 +153,7 @@ impl Claims {
     }
 
     /// What one who has signed the store needs.
-    pub(super) fn add_user(&mut self, here: &Repo, user: &User) -> Result<()> {
+    pub(super) fn add_user(&mut self, here: Option<&Repo>, user: &User) -> Result<()> {
         if user.by == Use::Served {
             let way = format!(
                 "if all that they need is claimed by others too: --forget {:?}",
@@ -117,31 +185,27 @@ impl Claims {
     }
 
     /// A git repository by its URL; `name` where it is a remote of this name.
-    fn add_url(&mut self, here: &Repo, url: &[u8], name: Option<&str>) -> Result<()> {
+    fn add_url(&mut self, here: Option<&Repo>, url: &[u8], name: Option<&str>) -> Result<()> {
         if let Some(path) = remotes::local_path(url) {
-            let path = here.git().dir().join(crate::git::path::path_buf(&path));
+            let path = crate::git::path::path_buf(&path);
+            let path = here.map_or(path.clone(), |here| here.git().dir().join(path));
             let repo = Repo::elsewhere(&path)?;
             self.add_repo(&repo)?;
             return self.whole(&repo);
         }
         let text = String::from_utf8_lossy(url).into_owned();
-        let name = match name {
-            Some(name) => Some(name.to_string()),
-            None => {
-                let mut names = remotes::names(here)?.into_iter();
-                names.find(|name| {
-                    let found = remotes::url(here, name, Direction::Push);
-                    found.is_ok_and(|found| found == url)
-                })
-            }
+        let name = match (name, here) {
+            (Some(name), _) => Some(name.to_string()),
+            (None, Some(here)) => name_of(here, url)?,
+            (None, None) => None,
         };
-        match name {
-            Some(name) => {
+        match (name, here) {
+            (Some(name), Some(here)) => {
                 if self.remotes.insert(text) {
                     self.add_remote(here, &name)?;
                 }
             }
-            None => {
+            _ => {
                 let way = format!(
                     "make it known: git remote add NAME {text:?} && git fetch NAME; if it is gone for good: --forget {text:?}"
                 );

@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 
 use lob_store::LobId;
 
-use super::claims::{Claims, Unknown};
+use super::claims::Claims;
 use super::error::{Error, Result};
 use super::keep::{self, Needed, Stay};
 use super::users::{Known, Use, User, Users};
 use crate::git::Repo;
+use crate::remote::Unknown;
 
 const DAY: u64 = 86_400;
 
@@ -73,7 +74,7 @@ impl Sharers {
                 match known.user.by {
                     Use::Share => all.clone_at(known)?,
                     Use::Clone | Use::Remote | Use::Served => {
-                        all.claims.add_user(repo, &known.user)?
+                        all.claims.add_user(Some(repo), &known.user)?
                     }
                 }
             }

@@ -176,7 +176,7 @@ impl Target {
 
     /// Whether the commits that need what is in the store go to another repository than the one at its
     /// place, if one is there.
-    fn is_elsewhere(&self, repo: &Repo) -> Result<bool> {
+    pub fn is_elsewhere(&self, repo: &Repo) -> Result<bool> {
         let Place::Store(Location::Served(place)) = &self.place else {
             return Ok(false);
         };

@@ -166,6 +166,15 @@ pub struct Known {
     pub away: Option<u64>,
 }
 
+/// What came of forgetting some.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Forgotten {
+    /// These are not known any more.
+    Users(Vec<User>),
+    /// Nobody is at this place, and nobody was forgotten.
+    Nobody(String),
+}
+
 /// All who use one store.
 #[derive(Debug, Clone)]
 pub struct Users {
@@ -200,6 +209,20 @@ impl Users {
     /// Writes down since when one is away; `None` when it is back.
     pub fn mark_away(&self, user: &User, away: Option<u64>) -> io::Result<()> {
         self.state.write(&user.file_name(), &user.text(away))
+    }
+
+    /// Forgets those at these places, unless nobody is at one of them, or it is a dry run.
+    pub fn forget_at(&self, places: &[String], is_dry: bool) -> io::Result<Forgotten> {
+        let known = self.list()?;
+        let is_there = |place: &&String| known.iter().any(|known| known.user.place == **place);
+        if let Some(place) = places.iter().find(|place| !is_there(place)) {
+            return Ok(Forgotten::Nobody(place.clone()));
+        }
+        let users = known.into_iter().map(|known| known.user);
+        let users = users.filter(|user| !is_dry && places.contains(&user.place));
+        let users: Vec<User> = users.collect();
+        users.iter().try_for_each(|user| self.forget(user))?;
+        Ok(Forgotten::Users(users))
     }
 
     /// Forgets one.

@@ -3,7 +3,9 @@
 //! An answer to them is a row of TOLD, each a JSON object, as they come to be. Between them PROGRESS says
 //! that the work goes on, so that nobody takes a long silence for a broken connection.
 
+mod cleaning;
 mod finding;
+mod text;
 
 use std::io;
 
@@ -13,6 +15,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::field::{FieldReader, FieldWriter, Tag, WireError};
+pub use cleaning::{Cleaned, Cleaning, End, Freed, Listener, NEEDED_MAX, Order, Planned};
+pub use cleaning::{Stays, Sum, Unknown};
 pub use finding::Examination;
 
 /// Says in [`super::Welcome::can`] that stores are looked after.
@@ -71,11 +75,11 @@ pub fn write_told(to: &mut FieldWriter<impl io::Write>, told: &impl Serialize) -
 ///
 /// # Errors
 /// Of the answer, or what `each` returns.
-pub fn each_told<T: DeserializeOwned, E: From<WireError>>(
+pub fn each_told<T: DeserializeOwned>(
     from: &mut FieldReader<'_>,
     progress: &dyn Progress,
-    mut each: impl FnMut(T) -> Result<(), E>,
-) -> Result<(), E> {
+    mut each: impl FnMut(T) -> Result<(), WireError>,
+) -> Result<(), WireError> {
     let mut moved = 0;
     while let Some((tag, bytes)) = from.next(&[Tag::Told, Tag::Progress])? {
         if tag == Tag::Told {
@@ -135,7 +139,7 @@ mod tests {
         let mut answer = answer.as_slice();
         let read = each_told(&mut FieldReader::new(&mut answer), &sum, |n: u8| {
             told.push(n);
-            Ok::<(), WireError>(())
+            Ok(())
         });
         read.unwrap();
         assert_eq!((told, sum.0.into_inner()), (vec![1, 2, 3], 12));

@@ -127,6 +127,12 @@ tags! {
     Delta = CRITICAL | 0x35, PART_MAX;
     /// How much of a store is read: of a hundred u8, 255 for all of it to the last byte; and which part, u64.
     Depth = CRITICAL | 0x40, 9;
+    /// How a store is cleaned up: flags u8, and the grace in seconds u64.
+    Order = CRITICAL | 0x43, 9;
+    /// The place of one who uses a store and is to be forgotten.
+    Forget = CRITICAL | 0x44, 4096;
+    /// The place of one who uses a store and whose needs are among the ids.
+    Vouched = CRITICAL | 0x45, 4096;
     /// One thing of an answer that comes while work is done, as JSON.
     Told = CRITICAL | 0x41, PART_MAX;
     /// The work goes on, and has dealt with so many bytes: u64.

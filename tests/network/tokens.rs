@@ -145,3 +145,47 @@ fn a_socket_can_be_handed_over_and_a_signal_ends_it() {
     drop(remote);
     assert_eq!(server.stop(), Some(0));
 }
+
+/// With systemd's own program for that, as a socket unit would.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_socket_comes_from_systemd() {
+    use std::net::TcpListener;
+    use std::process::{Command, Stdio};
+
+    let program = Path::new("/usr/bin/systemd-socket-activate");
+    if !program.is_file() {
+        println!("skipped: there is no systemd-socket-activate on this machine (Debian: systemd)");
+        return;
+    }
+    for inetd in [false, true] {
+        let world = World::without_filter();
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let mut command = Command::new(program);
+        command.args(["-l", &address.to_string()]);
+        if inetd {
+            command.arg("--inetd");
+        }
+        command.arg(env!("CARGO_BIN_EXE_lob"));
+        command.args(["serve", "--listen", "-", "--anonymous", "append", "--root"]);
+        command.arg(world.path());
+        let quiet = [Stdio::null(), Stdio::null(), Stdio::null()];
+        let [stdin, stdout, stderr] = quiet;
+        let mut child = command
+            .stdin(stdin)
+            .stdout(stdout)
+            .stderr(stderr)
+            .spawn()
+            .unwrap();
+        // Until it accepts, the client comes again.
+        let remote = connect(&world, &format!("http://{address}/store"), Access::Write);
+        let source = opened(&world.path().join("source"));
+        add(&source, b"anybody may");
+        let done = remote.map(|remote| replicate(Asking::ToPush, &source, &remote));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(done.unwrap(), Ok(1));
+    }
+}

@@ -1,10 +1,12 @@
 //! Looking after a store behind a service: who may, and what comes of it.
 
 use std::fs;
-use std::sync::Mutex;
+use std::sync::{Mutex, mpsc};
 
-use lob::remote::{Care, Error};
+use lob::remote::{Care, Cleaned, Cleaning, End, Error, Listener, Order};
+use lob::serve::{CareError, Cleaner};
 use lob::wire::RefusalKind;
+use lob_store::Progress;
 use lob_store::disk::OsDisk;
 use lob_store::fsck::{Depth, Finding, examine};
 
@@ -127,4 +129,99 @@ fn an_older_service_is_not_asked_for_what_it_does_not_know() {
     assert_eq!(kind(&error), Some(RefusalKind::Unsupported), "{error}");
     assert!(error.hint().unwrap().contains("same lob on both sides"));
     assert_eq!(*older.1.lock().unwrap(), [Verb::Hello]);
+}
+
+/// Sets aside what it is told to by no rule of its own, and waits in the midst of it.
+struct Slow(Mutex<mpsc::Sender<()>>);
+
+impl Cleaner for Slow {
+    fn clean(&self, _: &Path, _: &Cleaning, listener: &dyn Listener) -> Result<(), CareError> {
+        listener.hear(Cleaned::Begins).map_err(interrupted)?;
+        while !listener.cancelled() {
+            listener.bytes(1);
+        }
+        self.0.lock().unwrap().send(()).unwrap();
+        listener
+            .hear(Cleaned::Ended(End::Busy))
+            .map_err(interrupted)
+    }
+}
+
+fn interrupted(error: lob_store::Error) -> CareError {
+    CareError::Store(error.into())
+}
+
+/// Takes a few bytes of an answer and goes away.
+struct Gone(usize);
+
+impl io::Write for Gone {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0 = self.0.checked_sub(1).ok_or(io::ErrorKind::BrokenPipe)?;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_run_stops_when_who_asked_for_it_has_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = opened(dir.path()).id();
+    let (sender, stopped) = mpsc::channel();
+    let service = Service::of_dir(dir.path().to_path_buf());
+    let service = service.with_cleaner(Arc::new(Slow(Mutex::new(sender))));
+    let caller = Caller {
+        name: "tester".into(),
+        from: "here".into(),
+        rights: Rights::Admin,
+    };
+    let cleaning = Cleaning {
+        store,
+        order: Order::default(),
+        needed: Vec::new(),
+        vouched: Vec::new(),
+    };
+    let body = cleaning.encode().unwrap();
+    let _ = service.serve(&caller, Verb::Gc, &mut body.as_slice(), &mut Gone(2));
+    stopped.recv().unwrap();
+}
+
+/// Hears nothing.
+pub struct Deaf;
+
+impl Progress for Deaf {
+    fn bytes(&self, _: u64) {}
+}
+
+impl Listener for Deaf {
+    fn hear(&self, _: Cleaned) -> lob_store::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_store_is_cleaned_up_only_where_somebody_knows_who_needs_what_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = opened(dir.path());
+    let id = add(&store, b"a lob");
+    let nothing = || (Vec::new(), Vec::new());
+    for rights in [Rights::Read, Rights::Append, Rights::Write] {
+        let care = care(dir.path(), rights);
+        let error = care.clean(None, &Order::default(), nothing(), &Deaf);
+        assert_eq!(kind(&error.unwrap_err()), Some(RefusalKind::Forbidden));
+    }
+    let care = care(dir.path(), Rights::Admin);
+    let error = care.clean(None, &Order::default(), nothing(), &Deaf);
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .contains("not cleaned up here")
+    );
+    let many = (vec![[0; 32]; lob::wire::care::NEEDED_MAX + 1], Vec::new());
+    let error = care.clean(None, &Order::default(), many, &Deaf);
+    assert_eq!(kind(&error.unwrap_err()), Some(RefusalKind::TooLarge));
+    assert_eq!(read(&store, &id).unwrap(), b"a lob");
 }

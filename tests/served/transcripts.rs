@@ -2,8 +2,14 @@
 
 use std::io::Write;
 use std::sync::Mutex;
+use std::time::Duration;
 
-use lob::remote::Care;
+use lob::remote::{
+    Care, Cleaned, Cleaning, End, Freed, Listener, Order, Planned, Stays, Sum, Unknown,
+};
+use lob::serve::{CareError, Cleaner};
+use lob::sync::claims::Claims;
+use lob::sync::gc;
 use lob::wire::care::Examination;
 use lob_store::PackId;
 use lob_store::fsck::{Depth, Examined, Fault, Finding, Gravity, Object, Remedy};
@@ -14,7 +20,24 @@ use lob::wire::message::VERSION;
 use lob::wire::{Asked, FieldWriter, Hello, Refusal, RefusalKind, Tag, Welcome};
 use lob_store::{ChunkId, Cursor, Epoch, Frame, Kin, LobInfo, Manifest, Parts, StoreId};
 
+use super::care::Deaf;
 use super::*;
+
+/// Cleans up a store that nobody uses.
+struct Unused;
+
+impl Cleaner for Unused {
+    fn clean(
+        &self,
+        dir: &Path,
+        asked: &Cleaning,
+        listener: &dyn Listener,
+    ) -> Result<(), CareError> {
+        let claim = || Ok(Claims::default());
+        let done = gc::clean(&opened(dir), &asked.order, &claim, listener);
+        done.map_err(|error| CareError::Other(error.to_string()))
+    }
+}
 
 /// Writes down what is said.
 #[derive(Debug)]
@@ -29,9 +52,10 @@ impl Recorder {
     }
 
     fn with(dir: &Path, rights: Rights) -> Arc<Recorder> {
+        let service = Service::of_dir(dir.to_path_buf()).with_cleaner(Arc::new(Unused));
         Arc::new(Recorder {
             inner: Direct {
-                service: Arc::new(Service::of_dir(dir.to_path_buf())),
+                service: Arc::new(service),
                 rights,
             },
             said: Mutex::default(),
@@ -165,6 +189,14 @@ fn who_looks_after_a_store_is_told_what_the_page_shows() {
     add(&opened(dir.path()), b"a lob of one chunk");
     let recorder = Recorder::with(dir.path(), Rights::Admin);
     let care = Care::over(recorder.clone());
+    let order = Order {
+        grace: Duration::from_secs(3600),
+        lists: true,
+        ..Order::default()
+    };
+    let needed = (vec![[0; 32]], vec!["https://host/x".into()]);
+    care.clean(None, &order, needed, &Deaf).unwrap();
+    shown("gc", &recorder.take());
     let examined = care.examine(None, Depth::Quick, &(), &mut |_| ());
     examined.unwrap();
     shown("fsck", &recorder.take());
@@ -174,6 +206,43 @@ fn who_looks_after_a_store_is_told_what_the_page_shows() {
         gravity: Gravity::Loss,
         remedy: Remedy::Fetch,
     });
+    let lob = |stays, path: &[u8]| Cleaned::Lob {
+        id: LobId::of(b"hello"),
+        size: 5,
+        stays,
+        path: path.into(),
+    };
+    let sum = Sum { lobs: 1, size: 5 };
+    let told = [
+        Cleaned::Forgotten("lob serve".into()),
+        Cleaned::Unknown(Unknown {
+            place: "https://host/x".into(),
+            why: "https://host/x is no remote here".into(),
+            way: "make it known".into(),
+        }),
+        Cleaned::Returned(vec![LobInfo {
+            id: LobId::of(b"hello"),
+            size: 5,
+        }]),
+        Cleaned::Damaged {
+            id: LobId::of(b"hello"),
+            why: "its bytes are others".into(),
+        },
+        lob(None, b""),
+        lob(Some(Stays::Needed), b"a.bin"),
+        lob(Some(Stays::Young), b""),
+        lob(Some(Stays::Left), b""),
+        Cleaned::Planned(Planned {
+            goes: sum,
+            stays: vec![(Stays::Needed, sum)],
+            freed: 100,
+            moved: 0,
+        }),
+        Cleaned::Begins,
+        Cleaned::Ended(End::Done(Freed::default())),
+    ];
+    let told = told.map(|told| serde_json::to_string(&told).unwrap() + "\n");
+    shown("what gc tells", &told.concat());
     let examined = Examination::Examined(Examined::default());
     let told = [found, examined].map(|told| serde_json::to_string(&told).unwrap() + "\n");
     shown("what fsck tells", &told.concat());

@@ -87,21 +87,15 @@ fn what_is_done_to_the_files_of_a_store_is_not_done_from_afar() {
     keep(&work, "a.bin", &noise(1, 1000));
     work.commit("first");
     work.git(&["push", "-q", "origin", "main"]);
-    for words in [
-        &["gc", "--remote", "origin"][..],
-        &["fsck", "--remote", "origin"],
-        &["repack", "--remote", "origin"],
-    ] {
-        let said = work.try_lob(words).fails(1);
-        assert!(
-            said.contains("far:origin.git is reached over a network"),
-            "{words:?}: {said}"
-        );
-        assert!(
-            said.contains("hint: run it where that store is"),
-            "{words:?}: {said}"
-        );
-    }
+    let said = work.try_lob(&["repack", "--remote", "origin"]).fails(1);
+    assert!(
+        said.contains("far:origin.git is reached over a network"),
+        "{said}"
+    );
+    assert!(said.contains("hint: run it where that store is"), "{said}");
+    // The lob there does these by itself.
+    work.lob(&["fsck", "--remote", "origin", "--deep"]);
+    work.lob(&["gc", "--remote", "origin"]);
     assert_eq!(remote_store(&origin).broken_roots(), None);
 }
 

@@ -3,11 +3,10 @@
 use lob_store::Store;
 
 use super::Args;
-use crate::cli::gc;
 use crate::cli::transfer::count;
 use crate::git::Repo;
 use crate::sync::sharers::Sharers;
-use crate::sync::users::{Use, Users};
+use crate::sync::users::{Forgotten, Use, Users};
 use crate::sync::{Error, Home};
 use crate::ui::{Failure, Ui};
 
@@ -44,7 +43,7 @@ pub(super) fn ask(
     now: u64,
     ui: &Ui,
 ) -> Result<Sharers, Failure> {
-    gc::forget(&args.forget, args.dry_run, store, ui)?;
+    forget(args, store, ui)?;
     let sharers = Sharers::ask(repo, store.root(), &args.forget, now)?;
     let users = Users::of(store.root());
     let away = sharers.away.iter().map(|user| (user, Some(now)));
@@ -75,6 +74,24 @@ pub(super) fn ask(
     Err(Failure::new(
         "a clone that shares this store cannot be asked what must stay, so nothing goes",
     ))
+}
+
+/// Forgets those whom the user names.
+fn forget(args: &Args, store: &Store, ui: &Ui) -> Result<(), Failure> {
+    let users = Users::of(store.root());
+    let forgotten = users.forget_at(&args.forget, args.dry_run);
+    match forgotten.map_err(failed(store.root()))? {
+        Forgotten::Nobody(place) => Err(Failure::usage(format_args!(
+            "nobody at {place:?} uses this store"
+        ))
+        .hint("run it without --forget: it names those who cannot be asked")),
+        Forgotten::Users(users) => {
+            for user in users {
+                ui.say(format_args!("{} is forgotten", user.describe()));
+            }
+            Ok(())
+        }
+    }
 }
 
 /// Forgets the clones that were done without, unless one of them is back.

@@ -43,6 +43,7 @@ pub(super) fn answer(
         | Verb::Put
         | Verb::Differ
         | Verb::Delta
+        | Verb::Gc
         | Verb::Fsck => {
             let message = format!("{} is not answered here", verb.name());
             return Err(Refusal::new(RefusalKind::Unsupported, message));

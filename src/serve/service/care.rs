@@ -3,30 +3,106 @@
 //! It is done on a thread of its own, so that the answer has a sign of life every second whatever the work
 //! is at. Where nobody takes the answer any more, the work stops as soon as it safely can.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::panic::resume_unwind;
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lob_store::Progress;
 use lob_store::disk::OsDisk;
 use lob_store::fsck::examine;
+use lob_store::{LobInfo, Progress};
 use serde::Serialize;
 
-use super::Service;
-use super::refuse::{of_error, of_sink};
-use crate::wire::care::{Examination, Examining, write_told};
-use crate::wire::{FieldWriter, Refusal, RefusalKind, Tag};
+use super::held::Question;
+use super::refuse::{internal, of_error, of_sink};
+use super::{Change, Service, What};
+use crate::remote;
+use crate::wire::care::{Cleaned, Cleaning, End, Examination, Examining, Listener, write_told};
+use crate::wire::{Caller, FieldWriter, Refusal, RefusalKind, Tag};
 
 /// Time between two signs of life: much less than any client waits for one.
 const PULSE: Duration = Duration::from_secs(1);
 /// Things to tell that wait for whoever asked.
 const WAITING: usize = 64;
 
+/// Lobs in one line of a log.
+const NOTED: usize = 4096;
+
+/// Cleans stores up: finds out who needs what of them.
+pub trait Cleaner: Send + Sync {
+    /// Cleans the store in `dir` up, and lets `listener` hear what becomes of it.
+    ///
+    /// # Errors
+    /// Of the store, or of those who are asked; interrupted where nobody listens any more.
+    fn clean(&self, dir: &Path, asked: &Cleaning, listener: &dyn Listener)
+    -> Result<(), CareError>;
+}
+
+/// Why a store could not be looked after.
+#[derive(Debug)]
+pub enum CareError {
+    /// The store itself.
+    Store(remote::Error),
+    /// Something else, as the message says.
+    Other(String),
+}
+
+/// Nobody knows who needs what.
+impl Cleaner for () {
+    fn clean(&self, _: &Path, _: &Cleaning, _: &dyn Listener) -> Result<(), CareError> {
+        Err(CareError::Other("stores are not cleaned up here".into()))
+    }
+}
+
 impl Service {
+    /// Sets aside what nobody needs of the store.
+    pub(super) fn gc(
+        &self,
+        caller: &Caller,
+        body: &mut dyn Read,
+        to: &mut FieldWriter<impl Write>,
+    ) -> Result<(), Refusal> {
+        let mut question = Question::of_weight(body, 1);
+        let asked = question.read(Cleaning::read)?;
+        let dir = self.dir.as_deref().ok_or_else(elsewhere)?;
+        let store = self.meant(asked.store)?.store_id();
+        let _turn = self.shares.care.take().ok_or_else(busy)?;
+        let note = |what, lobs: &[LobInfo], bytes| {
+            let change = Change {
+                caller,
+                store,
+                what,
+                lobs,
+                bytes,
+            };
+            let noted = self.witness.changed(&change);
+            noted.map_err(|error| internal("cannot write the audit log", &error))
+        };
+        telling(to, |teller| {
+            let audited = Audited {
+                teller,
+                note: &note,
+                is_dry: asked.order.dry_run,
+                goes: Mutex::default(),
+                refused: Mutex::default(),
+            };
+            let done = self.cleaner.clean(dir, &asked, &audited);
+            let refused = audited.refused.into_inner();
+            match (refused.unwrap_or_else(PoisonError::into_inner), done) {
+                (Some(refusal), _) => Err(refusal),
+                (None, Err(CareError::Store(error))) => Err(of_error(error)),
+                (None, Err(CareError::Other(message))) => {
+                    Err(Refusal::new(RefusalKind::Internal, message))
+                }
+                (None, Ok(())) => Ok(()),
+            }
+        })
+    }
+
     /// Examines the store, whatever state it is in.
     pub(super) fn fsck(
         &self,
@@ -53,6 +129,73 @@ fn elsewhere() -> Refusal {
 fn busy() -> Refusal {
     let message = "others have stores here cleaned up or examined";
     Refusal::new(RefusalKind::Busy, message)
+}
+
+/// Notes how the store is changed: of these lobs, and so many bytes.
+type Note<'a> = dyn Fn(What, &[LobInfo], u64) -> Result<(), Refusal> + Sync + 'a;
+
+/// Tells what becomes of a run, once it is noted what is changed by it.
+struct Audited<'a> {
+    teller: &'a Teller<'a, Cleaned>,
+    note: &'a Note<'a>,
+    is_dry: bool,
+    /// What is going to be set aside.
+    goes: Mutex<Vec<LobInfo>>,
+    refused: Mutex<Option<Refusal>>,
+}
+
+impl Audited<'_> {
+    fn audit(&self, told: &Cleaned) -> Result<(), Refusal> {
+        let mut goes = self.goes.lock().unwrap_or_else(PoisonError::into_inner);
+        match told {
+            Cleaned::Lob {
+                id,
+                size,
+                stays: None,
+                ..
+            } if !self.is_dry => {
+                let (id, size) = (*id, *size);
+                goes.push(LobInfo { id, size });
+                Ok(())
+            }
+            // Before anything of it is done: a run that breaks off has an entry too.
+            Cleaned::Begins => {
+                let goes = std::mem::take(&mut *goes);
+                let mut some = goes.chunks(NOTED);
+                some.try_for_each(|some| (self.note)(What::SetAside, some, 0))
+            }
+            Cleaned::Returned(lobs) => (self.note)(What::Recalled, lobs, 0),
+            Cleaned::Ended(End::Done(freed)) if freed.bytes > 0 => {
+                (self.note)(What::Deleted, &[], freed.bytes)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Progress for Audited<'_> {
+    fn bytes(&self, n: u64) {
+        self.teller.bytes(n);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.teller.cancelled()
+    }
+}
+
+impl Listener for Audited<'_> {
+    fn hear(&self, told: Cleaned) -> lob_store::Result<()> {
+        if let Err(refusal) = self.audit(&told) {
+            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+            *refused = Some(refusal);
+            return Err(lob_store::Error::Interrupted);
+        }
+        self.teller.tell(told);
+        match self.teller.cancelled() {
+            true => Err(lob_store::Error::Interrupted),
+            false => Ok(()),
+        }
+    }
 }
 
 /// What the thread that works and the one that writes know of each other.
@@ -189,7 +332,7 @@ mod tests {
         let mut answer = answer.as_slice();
         each_told(&mut FieldReader::new(&mut answer), &(), |n: u8| {
             told.push(n);
-            Ok::<(), crate::wire::WireError>(())
+            Ok(())
         })
         .unwrap();
         assert_eq!(told, [9]);

@@ -10,7 +10,8 @@ use crate::wire::{Refusal, RefusalKind, WireError};
 const MOST: usize = 64 << 20;
 /// Bytes that a request may hold without being counted: questions about little are always answered.
 const SMALL: usize = 64 << 10;
-/// What a byte of a question becomes: a list of ids, the same of another kind, a set, and what is answered.
+/// What a byte of a question becomes where nothing else is said: a list of ids, the same of another kind, a
+/// set, and what is answered.
 const WEIGHT: usize = 4;
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
@@ -48,14 +49,21 @@ impl Drop for Held {
 /// The body of a question, which is held as a whole from when it comes until it is answered.
 pub(super) struct Question<'r> {
     body: &'r mut dyn Read,
+    weight: usize,
     held: Held,
     refused: Option<Refusal>,
 }
 
 impl<'r> Question<'r> {
     pub(super) fn new(body: &'r mut dyn Read) -> Question<'r> {
+        Question::of_weight(body, WEIGHT)
+    }
+
+    /// One of which a byte becomes so many.
+    pub(super) fn of_weight(body: &'r mut dyn Read, weight: usize) -> Question<'r> {
         Question {
             body,
+            weight,
             held: Held::default(),
             refused: None,
         }
@@ -77,7 +85,7 @@ impl<'r> Question<'r> {
 impl Read for Question<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let len = self.body.read(buffer)?;
-        match self.held.grow(len * WEIGHT) {
+        match self.held.grow(len * self.weight) {
             Ok(()) => Ok(len),
             Err(refusal) => {
                 self.refused = Some(refusal);

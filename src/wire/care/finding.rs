@@ -1,12 +1,11 @@
 //! What an examination of a store found, as JSON.
 
-use std::fmt::Display;
-use std::str::FromStr;
-
 use lob_store::fsck::{Examined, Fault, Finding, Gravity, Object, Remedy};
 use lob_store::{ChunkId, LobId, PackId};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::text;
 
 /// One thing that an examination tells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,11 +25,14 @@ pub enum Examination {
 enum About {
     Store,
     Root(u64),
-    Pack(Text<PackId>),
-    Table(Text<PackId>),
+    Pack(#[serde(with = "text")] PackId),
+    Table(#[serde(with = "text")] PackId),
     Run(u64, u64),
-    Chunk(Text<ChunkId>, Text<PackId>),
-    Lob(Text<LobId>),
+    Chunk(
+        #[serde(with = "text")] ChunkId,
+        #[serde(with = "text")] PackId,
+    ),
+    Lob(#[serde(with = "text")] LobId),
     File(String),
 }
 
@@ -96,32 +98,15 @@ fn value<T: Copy>(words: &[(T, &str)], word: &str) -> Option<T> {
     known.map(|(value, _)| *value)
 }
 
-/// An id, as text.
-struct Text<T>(T);
-
-impl<T: Display> Serialize for Text<T> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(&self.0)
-    }
-}
-
-impl<'de, T: FromStr> Deserialize<'de> for Text<T> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Text<T>, D::Error> {
-        let text = String::deserialize(from)?;
-        let parsed = text.parse().map(Text);
-        parsed.map_err(|_| D::Error::custom("this is no id"))
-    }
-}
-
 impl About {
     fn of(object: &Object) -> About {
         match object {
             Object::Root(seq) => About::Root(*seq),
-            Object::Pack(id) => About::Pack(Text(*id)),
-            Object::Table(id) => About::Table(Text(*id)),
+            Object::Pack(id) => About::Pack(*id),
+            Object::Table(id) => About::Table(*id),
             Object::Run(from, to) => About::Run(*from, *to),
-            Object::Chunk(id, pack) => About::Chunk(Text(*id), Text(*pack)),
-            Object::Lob(id) => About::Lob(Text(*id)),
+            Object::Chunk(id, pack) => About::Chunk(*id, *pack),
+            Object::Lob(id) => About::Lob(*id),
             Object::File(path) => About::File(path.to_string_lossy().into_owned()),
             _ => About::Store,
         }
@@ -131,11 +116,11 @@ impl About {
         match self {
             About::Store => Object::Store,
             About::Root(seq) => Object::Root(seq),
-            About::Pack(id) => Object::Pack(id.0),
-            About::Table(id) => Object::Table(id.0),
+            About::Pack(id) => Object::Pack(id),
+            About::Table(id) => Object::Table(id),
             About::Run(from, to) => Object::Run(from, to),
-            About::Chunk(id, pack) => Object::Chunk(id.0, pack.0),
-            About::Lob(id) => Object::Lob(id.0),
+            About::Chunk(id, pack) => Object::Chunk(id, pack),
+            About::Lob(id) => Object::Lob(id),
             About::File(path) => Object::File(path.into()),
         }
     }
