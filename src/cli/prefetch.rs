@@ -1,18 +1,19 @@
 //! `lob prefetch`: what is likely to be needed next comes, in the background if asked.
 
 use super::fetch::recent;
-use super::push::target;
+use super::push::sources;
 use super::transfer::{How, carry_out, lobs, local, waiting};
 use super::{Outcome, background};
-use crate::remote::Access;
 use crate::sync::background::{Run, Work, is_running};
+use crate::sync::convert::said;
 use crate::sync::{Job, Local, Target, fetch};
 use crate::ui::bytes::{Size, duration};
 use crate::ui::{Exit, Explain, Failure, Ui};
 
 /// Get what is likely to be needed next
 ///
-/// Gets what checkouts of recent branches and recent versions need: the same as lob fetch --recent.
+/// Gets what checkouts of recent branches and recent versions need: the same as lob fetch --recent, from all
+/// remotes by what that costs, or from the one that is named.
 /// With --background it does so at low priority after the command has ended; lob status shows how far
 /// it is. One runs at a time. With lob.prefetch=true a checkout, a merge and a pull start it.
 #[derive(Debug, Default, clap::Args)]
@@ -41,30 +42,31 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
     if args.detached {
         background::leave_the_terminal();
     }
-    let target = target(local.repo(), args.remote.as_deref(), Access::Read)?;
+    let targets = sources(local.repo(), args.remote.as_deref())?;
     if args.how.dry_run {
-        let job = plan(&local, target, ui)?;
+        let job = plan(&local, targets, ui)?;
         return carry_out(ui, &local, job, &args.how);
     }
     // The file that tells how far it is stands beneath the store.
     local.store()?;
     let state = local.repo().lob_dir().join("state");
-    let Some(run) = Run::start(local.repo(), Work::Prefetch, &target.name)
+    let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
+    let Some(run) = Run::start(local.repo(), Work::Prefetch, &names.join(", "))
         .because(format_args!("cannot write {}", state.display()))?
     else {
         ui.say("a prefetch is already running; lob status shows how far it is");
         return Ok(Exit::Done);
     };
-    let done = plan(&local, target, ui).and_then(|job| match args.detached {
+    let done = plan(&local, targets, ui).and_then(|job| match args.detached {
         true => quietly(&local, job, &run, &args.how),
         false => carry_out(ui, &local, job, &args.how).map(|exit| (exit, String::from("done"))),
     });
     background::end(run, done)
 }
 
-fn plan<'a>(local: &'a Local, target: Target, ui: &Ui) -> Result<Job<'a>, Failure> {
+fn plan<'a>(local: &'a Local, targets: Vec<Target>, ui: &Ui) -> Result<Job<'a>, Failure> {
     let wants = recent(local.repo())?;
-    Ok(fetch::wanted(local, target, wants, &waiting(ui))?)
+    Ok(fetch::from_all(local, targets, wants, &waiting(ui))?)
 }
 
 /// Without a terminal: how far it is goes into the file of the run.
@@ -87,6 +89,9 @@ fn quietly(
         ),
         None => "nothing to fetch".to_string(),
     };
+    for (name, error) in job.trouble() {
+        summary.push_str(&format!("; {name} cannot be asked: {}", said(error)));
+    }
     let missing = job.plan().missing.len();
     if missing == 0 {
         return Ok((Exit::Done, summary));

@@ -5,19 +5,22 @@ use clap::ValueEnum;
 use super::Outcome;
 use super::fetch::recent;
 use super::pull::fill;
-use super::push::target;
+use super::push::{sources, target};
 use super::transfer::{How, carry_out, lobs, local, waiting, worse};
 use crate::remote::Access;
 use crate::sync::plan::Direction;
 use crate::sync::worktree::Checkout;
-use crate::sync::{Job, Local, Target, fetch, push, wanted};
+use crate::sync::{Error, Job, Local, Target, fetch, push, wanted};
 use crate::ui::bytes::Size;
 use crate::ui::{Exit, Failure, Ui};
 
 /// Move lobs to and from a remote
 ///
 /// Without --mode it sends what commits reference, gets what the checkout lacks, and fills files that
-/// are still pointers; a bare repository, which has no checkout, gets what commits reference. Only what the other side lacks moves; a run that was cut goes on where it was.
+/// are still pointers; a bare repository, which has no checkout, gets
+/// what commits reference. Where no remote is named it sends to the one that git would push to, and gets from
+/// all, by what that costs (remote.NAME.lobCost): what one does not have comes from the next. --mode complete
+/// is about one. Only what the other side lacks moves; a run that was cut goes on where it was.
 /// With --json: the events "plan" and "lob" (dry run), "summary" and "missing".
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -70,13 +73,17 @@ pub(super) fn run(args: Args, ui: &Ui) -> Outcome {
     let Some(mode) = get else {
         return Ok(exit);
     };
-    let target = target(local.repo(), args.remote.as_deref(), Access::Read)?;
+    let targets = match mode {
+        // What a store holds, and nobody needs, others do not have in its place.
+        Mode::Complete => vec![target(local.repo(), args.remote.as_deref(), Access::Read)?],
+        _ => sources(local.repo(), args.remote.as_deref())?,
+    };
     let needs = match mode {
         Mode::Checkout | Mode::Fixup => Checkout::read(local.repo())?,
         _ => Checkout::default(),
     };
     loop {
-        let job = getting(&local, target.clone(), mode, &needs, ui)?;
+        let job = getting(&local, targets.clone(), mode, &needs, ui)?;
         let job = announced(ui, job, mode, &args.how)?;
         let is_part = job.plan().is_part;
         let done = carry_out(ui, &local, job, &args.how)?;
@@ -126,19 +133,22 @@ fn sending<'a>(
 
 fn getting<'a>(
     local: &'a Local,
-    target: Target,
+    mut targets: Vec<Target>,
     mode: Mode,
     needs: &Checkout,
     ui: &Ui,
 ) -> Result<Job<'a>, Failure> {
     let wants = match mode {
-        Mode::Complete => return Ok(fetch::complete(local, target, &waiting(ui))?),
+        Mode::Complete => {
+            let target = targets.pop().ok_or(Error::NoRemote)?;
+            return Ok(fetch::complete(local, target, &waiting(ui))?);
+        }
         Mode::Committed => wanted::everywhere(local.repo())?,
         Mode::Checkout => needs.wants.clone(),
         Mode::Prefetch => recent(local.repo())?,
         Mode::Fixup => needs.unexpanded(),
     };
-    Ok(fetch::wanted(local, target, wants, &waiting(ui))?)
+    Ok(fetch::from_all(local, targets, wants, &waiting(ui))?)
 }
 
 /// A complete run may be long: what it takes is said before it starts.

@@ -102,3 +102,41 @@ fn p6_a_remote_that_cannot_be_asked_or_is_damaged_stops_no_fetch() {
         );
     }
 }
+
+#[test]
+fn sync_and_prefetch_go_through_all_remotes_too() {
+    let commands: [&[&str]; 5] = [
+        &["sync", "--pull"],
+        &["sync", "--mode", "committed", "--pull"],
+        &["sync", "--mode", "fixup"],
+        &["sync", "--mode", "prefetch"],
+        &["prefetch"],
+    ];
+    let (_world, _origin, clone, lobs) = scene();
+    for command in commands {
+        let said = clone.lob(&[&["--json"], command].concat());
+        let summaries = events(&said, "summary");
+        assert_eq!(summaries.len(), 1, "{command:?}: {said}");
+        assert_eq!(summaries[0]["lobs"], 2, "{command:?}: {said}");
+        assert!(lobs.iter().all(|lob| holds(&own(&clone), *lob)));
+        fs::remove_dir_all(clone.path().join(".git/lob")).unwrap();
+        // So that there are pointers to be expanded again.
+        for path in ["a.bin", "b.bin"] {
+            fs::remove_file(clone.path().join(path)).unwrap();
+        }
+        clone.git(&["-c", "lob.smudge=pointer", "checkout", "-q", "--", "."]);
+    }
+    // A complete run is about one of them, and so is one that names it.
+    for command in [
+        &["sync", "--mode", "complete", "--pull"][..],
+        &["sync", "origin", "--pull"],
+    ] {
+        let run = clone.try_lob(command);
+        assert!(run.code == Some(0) || run.code == Some(3), "{run:?}");
+        assert!(
+            holds(&own(&clone), lobs[0]) && !holds(&own(&clone), lobs[1]),
+            "{command:?}"
+        );
+        fs::remove_dir_all(clone.path().join(".git/lob")).unwrap();
+    }
+}
