@@ -4,7 +4,7 @@ mod guess;
 
 use std::collections::{HashMap, HashSet};
 
-use lob_store::{LobId, Store};
+use lob_store::{ChunkId, LobId, Manifest, Store};
 
 use self::guess::Guess;
 use super::error::Result;
@@ -12,9 +12,12 @@ use super::wanted::Want;
 use super::worktree::Checkout;
 use crate::git::scan::{pointers_at, snapshot_pointers};
 use crate::git::{Oid, Pointer, Repo, Seen, refs};
+use crate::remote::Remote;
 
 /// Lobs below this length are sent as they are.
 const SIZE_MIN: u64 = 4 << 10;
+/// Commits of which all paths are looked at for what was renamed since.
+const SNAPSHOTS_MAX: usize = 2;
 /// Commits that are asked what was at a path before.
 const COMMITS_MAX: usize = 4;
 /// Paths that they are asked for.
@@ -101,9 +104,67 @@ pub fn versions(
     Ok(bases)
 }
 
-/// For each of these lobs, which are to be fetched, what `store` holds of the same path: in what is checked
-/// out or was, and around it. Hints, as paths are.
-pub fn held(repo: &Repo, store: &Store, wants: &[Want]) -> Result<HashMap<LobId, LobId>> {
+/// For each of these lobs, which are to be fetched from `remote`, what `store` holds of the same path: in
+/// what is checked out or was, and around it; or else, of a file that was renamed, what shares chunks with it
+/// or nearly has its name. Hints, as paths are.
+pub fn held(
+    repo: &Repo,
+    store: &Store,
+    wants: &[Want],
+    remote: &dyn Remote,
+) -> Result<HashMap<LobId, LobId>> {
+    if wants.iter().all(|want| want.path.is_empty()) || store.cursor()?.seq == 0 {
+        return Ok(HashMap::new());
+    }
+    let mut seen = Seen::open(repo);
+    let heads = refs::last_heads(repo)?;
+    let mut bases = held_at_paths(repo, &mut seen, store, (wants, &heads))?;
+    let mut guess = Guess::of_others(wants, &bases);
+    if !guess.is_done() {
+        let mut held = Vec::new();
+        let heads = &heads[..heads.len().min(SNAPSHOTS_MAX)];
+        snapshot_pointers(repo, &mut seen, heads, |found| {
+            if let Pointer::Lob { id, size } = found.pointer {
+                held.push((id, size, found.path));
+            }
+        })?;
+        for (id, size, path) in held {
+            if guess.may_be_like(size, &path) && store.lob(&id)?.is_some() {
+                guess.add(id, size, &path);
+            }
+        }
+        let chunks = chunks_at(remote, &guess.open())?;
+        bases.extend(guess.bases_by(store, &|id| Ok(chunks.get(id).cloned()))?);
+    }
+    super::wanted::keep(&mut seen);
+    Ok(bases)
+}
+
+/// The chunks of some of these lobs, or the lists of long ones, as a remote has them.
+fn chunks_at(remote: &dyn Remote, ids: &[LobId]) -> Result<HashMap<LobId, HashSet<ChunkId>>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let found = ids.iter().zip(remote.manifests(ids)?);
+    let chunks = |manifest: Manifest| {
+        manifest
+            .named_chunks()
+            .into_iter()
+            .map(|(id, _)| id)
+            .collect()
+    };
+    Ok(found
+        .filter_map(|(id, manifest)| Some((*id, chunks(manifest?))))
+        .collect())
+}
+
+/// What is held of the same paths.
+fn held_at_paths(
+    repo: &Repo,
+    seen: &mut Seen,
+    store: &Store,
+    (wants, heads): (&[Want], &[Oid]),
+) -> Result<HashMap<LobId, LobId>> {
     let mut paths: Vec<&[u8]> = wants
         .iter()
         .filter(|want| !want.path.is_empty() && want.size >= SIZE_MIN)
@@ -113,13 +174,12 @@ pub fn held(repo: &Repo, store: &Store, wants: &[Want]) -> Result<HashMap<LobId,
     paths.dedup();
     paths.truncate(PATHS_MAX);
     let mut bases: HashMap<&[u8], LobId> = HashMap::new();
-    if paths.is_empty() || store.cursor()?.seq == 0 {
-        return Ok(HashMap::new());
-    }
-    let mut seen = Seen::open(repo);
     // What is checked out or, where git has moved on, was before.
-    for commit in refs::last_heads(repo)?.into_iter().take(COMMITS_MAX) {
-        let found = pointers_at(repo, &mut seen, &[commit], &paths)?;
+    for commit in heads.iter().take(COMMITS_MAX) {
+        if paths.is_empty() {
+            break;
+        }
+        let found = pointers_at(repo, seen, &[*commit], &paths)?;
         for (path, pointer) in paths.iter().zip(found) {
             if let Some(Pointer::Lob { id, .. }) = pointer
                 && store.lob(&id)?.is_some()
@@ -128,11 +188,7 @@ pub fn held(repo: &Repo, store: &Store, wants: &[Want]) -> Result<HashMap<LobId,
             }
         }
         paths.retain(|path| !bases.contains_key(path));
-        if paths.is_empty() {
-            break;
-        }
     }
-    super::wanted::keep(&mut seen);
     let held = |want: &Want| Some((want.id, *bases.get(&*want.path)?));
     Ok(wants.iter().filter_map(held).collect())
 }

@@ -213,7 +213,7 @@ impl Plan {
             && let Ok(store) = local.store()
         {
             // Hints: a fetch goes without them too.
-            self.bases = bases::held(local.repo(), store, &self.lobs).unwrap_or_default();
+            self.bases = bases::held(local.repo(), store, &self.lobs, remote).unwrap_or_default();
         }
     }
 

@@ -161,3 +161,42 @@ fn p6_a_damaged_store_is_mended_from_a_service_with_what_is_here() {
     }
     work.lob(&["fsck", "--deep"]);
 }
+
+#[test]
+fn a_file_that_was_renamed_and_changed_comes_as_the_difference() {
+    let world = World::new();
+    let (origin, work) = world.pair();
+    work.track(&["*.bin"]);
+    let mut content = noise(1, 3_000_000);
+    let mut other = noise(2, 3_000_000);
+    work.write("old/name.bin", &content);
+    work.write("tool-1.2.bin", &other);
+    work.write("beside.bin", noise(3, 2_900_000));
+    work.commit("first");
+    work.git(&["push", "-q", "origin", "main"]);
+    let log = world.path().join("access.log");
+    let options = ["--anonymous", "read", "--access-log", log.to_str().unwrap()];
+    let server = Serving::start(&world, world.path(), &options);
+    let clone = world.clone_of(&origin, "clone");
+    clone.git(&["config", "remote.origin.lobUrl", &server.url("origin.git")]);
+    // Most of the one stays as it was; of the other, which has its name, nothing does.
+    content[1_000_000..1_500_000]
+        .iter_mut()
+        .step_by(5_000)
+        .for_each(|byte| *byte ^= 1);
+    other.iter_mut().step_by(10_000).for_each(|byte| *byte ^= 1);
+    work.git(&["mv", "old/name.bin", "another.bin"]);
+    work.git(&["mv", "tool-1.2.bin", "tool-1.3.bin"]);
+    work.write("another.bin", &content);
+    work.write("tool-1.3.bin", &other);
+    work.commit("second");
+    work.git(&["push", "-q", "origin", "main"]);
+    work.lob(&["repack", "--remote", "origin"]);
+    let before = sent(&log, "frames");
+    clone.git(&["pull", "-q", "origin", "main"]);
+    assert!(clone.read("another.bin") == content && clone.read("tool-1.3.bin") == other);
+    clone.assert_clean();
+    let moved = sent(&log, "frames") - before;
+    assert!(0 < moved && moved < 200_000, "{moved} bytes");
+    clone.lob(&["fsck", "--deep"]);
+}

@@ -9,6 +9,7 @@ use lob::wire::{Asked, FieldReader, FieldWriter, Tag, Welcome};
 use lob_store::{ChunkId, Parts};
 
 use super::*;
+use crate::store::long;
 
 /// Two versions of a lob of 3 MB; the second differs in a byte of every 10,000.
 fn versions() -> [Vec<u8>; 2] {
@@ -194,4 +195,33 @@ fn p9_more_versions_than_one_request_may_name_are_refused() {
         FieldReader::new(&mut answer).next(&[Tag::Frame]).unwrap(),
         None
     );
+}
+
+#[test]
+fn a_very_long_lob_comes_as_the_difference_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = long::content(lob_store::limits::SEGMENTS_MAX + 4);
+    let mut new = old.clone();
+    // A byte in each of 40 chunks, far from each other.
+    for n in 0..40 {
+        new[(n * 400 + 7) * long::BLOCK + 1000 + n] ^= 1;
+    }
+    let local = opened(&dir.path().join("local"));
+    let remote = opened(&dir.path().join("remote"));
+    let versions = [old, new];
+    let [old, new] = [0, 1].map(|n| add(&remote, &versions[n]));
+    assert_eq!(add(&local, &versions[0]), old);
+    drop(long::grouped(&remote, &new));
+    let scene = Scene {
+        dir,
+        local,
+        versions,
+        old,
+        new,
+    };
+    let remote = served(&scene.dir.path().join("remote"));
+    let report = fetch(&scene, &remote).unwrap();
+    // The chunks alone are 1.3 MB.
+    assert!(report.bytes < 300_000, "{} bytes moved", report.bytes);
+    assert!(read(&scene.local, &scene.new).unwrap() == scene.versions[1]);
 }

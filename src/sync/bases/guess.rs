@@ -40,21 +40,9 @@ pub(super) struct Guess<'w> {
 }
 
 impl<'w> Guess<'w> {
-    /// For those of `wants` that have no base yet.
+    /// For those of `wants` that have no base yet, each of which may be like one of the others.
     pub(super) fn new(wants: &'w [Want], bases: &HashMap<LobId, LobId>) -> Guess<'w> {
-        let is_without = |want: &Want| {
-            !want.path.is_empty() && want.size >= SIZE_MIN && !bases.contains_key(&want.id)
-        };
-        let without = (0..wants.len()).filter(|&n| is_without(&wants[n]));
-        let without: Vec<_> = without.take(WANTS_MAX).collect();
-        let kind_of_want = |&n: &usize| (kind(name(&wants[n].path)).to_vec(), Vec::new());
-        let kinds = without.iter().map(kind_of_want).collect();
-        let mut guess = Guess {
-            wants,
-            without,
-            kinds,
-            count: 0,
-        };
+        let mut guess = Guess::of_others(wants, bases);
         if !guess.without.is_empty() {
             for (place, want) in wants.iter().enumerate() {
                 guess.take(want.id, want.size, &want.path, place);
@@ -63,9 +51,41 @@ impl<'w> Guess<'w> {
         guess
     }
 
+    /// For those of `wants` that have no base yet, and are like nothing but what is added.
+    pub(super) fn of_others(wants: &'w [Want], bases: &HashMap<LobId, LobId>) -> Guess<'w> {
+        let is_without = |want: &Want| {
+            !want.path.is_empty() && want.size >= SIZE_MIN && !bases.contains_key(&want.id)
+        };
+        let without = (0..wants.len()).filter(|&n| is_without(&wants[n]));
+        let without: Vec<_> = without.take(WANTS_MAX).collect();
+        let kind_of_want = |&n: &usize| (kind(name(&wants[n].path)).to_vec(), Vec::new());
+        let kinds = without.iter().map(kind_of_want).collect();
+        Guess {
+            wants,
+            without,
+            kinds,
+            count: 0,
+        }
+    }
+
+    /// Lobs without a base that something may be like, by what is known of them all.
+    pub(super) fn open(&self) -> Vec<LobId> {
+        let open = self
+            .without
+            .iter()
+            .map(|&place| (place, &self.wants[place]));
+        let open = open.filter(|(place, want)| !self.near(want, *place).is_empty());
+        open.map(|(_, want)| want.id).collect()
+    }
+
     /// Whether it is not worth asking what else there is.
     pub(super) fn is_done(&self) -> bool {
         self.without.is_empty()
+    }
+
+    /// Whether what is so long, at such a path, may be what one of them is like.
+    pub(super) fn may_be_like(&self, size: u64, path: &[u8]) -> bool {
+        size >= SIZE_MIN / 2 && self.kinds.contains_key(kind(name(path)))
     }
 
     /// One that was there before.
@@ -92,6 +112,15 @@ impl<'w> Guess<'w> {
     /// For each lob the one that shares most chunks with it or, where none does, has its name but for
     /// the numbers in it. Each is based on what came before it, so that nothing is based on itself.
     pub(super) fn bases(self, store: &Store) -> Result<Vec<(LobId, LobId)>> {
+        self.bases_by(store, &|id| chunks(store, id))
+    }
+
+    /// The same, where the lobs are not in `store`, and `own` knows their chunks.
+    pub(super) fn bases_by(
+        self,
+        store: &Store,
+        own: &dyn Fn(&LobId) -> Result<Option<HashSet<ChunkId>>>,
+    ) -> Result<Vec<(LobId, LobId)>> {
         let mut found = Vec::new();
         let mut named = 0;
         for &place in &self.without {
@@ -100,7 +129,7 @@ impl<'w> Guess<'w> {
             if near.is_empty() {
                 continue;
             }
-            let Some(own) = chunks(store, &want.id)? else {
+            let Some(own) = own(&want.id)? else {
                 continue;
             };
             let mut best: Option<(usize, LobId)> = None;
@@ -147,10 +176,11 @@ fn chunks(store: &Store, id: &LobId) -> Result<Option<HashSet<ChunkId>>> {
     let Some(manifest) = store.manifest(id)? else {
         return Ok(None);
     };
-    let named = match manifest.parts {
-        Parts::Chunks(chunks) => chunks,
+    let mut named = match &manifest.parts {
+        Parts::Chunks(_) => Vec::new(),
         _ => store.lists(&manifest)?,
     };
+    named.extend(manifest.named_chunks());
     Ok(Some(named.into_iter().map(|(id, _)| id).collect()))
 }
 

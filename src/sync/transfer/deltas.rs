@@ -152,24 +152,49 @@ impl Transfer<'_> {
     }
 }
 
-/// The chunks of a lob, with the lists of a long one; `None` of one whose lists are listed themselves.
+/// The chunks of a lob, with the lists of a long one; `None` of one that has too many.
 fn chunks_of(store: &dyn Remote, manifest: &Manifest) -> Result<Option<Vec<ChunkId>>> {
     let id = |(id, _): &(ChunkId, u32)| *id;
-    let segments: &[Segment] = match &manifest.parts {
-        Parts::Chunks(chunks) => return Ok(Some(chunks.iter().map(id).collect())),
-        Parts::Segments(segments) => segments,
-        Parts::Groups(_) => return Ok(None),
-    };
-    let lists: Vec<ChunkId> = segments.iter().map(|segment| segment.id).collect();
-    let mut chunks = lists.clone();
-    let mut expected = segments.iter();
-    store.each_chunk(&lists, &mut |_, bytes| {
-        if let Some(segment) = expected.next() {
-            chunks.extend(segment.decode_list(bytes)?.iter().map(id));
+    let mut chunks: Vec<ChunkId> = manifest.named_chunks().iter().map(id).collect();
+    let mut segments = match &manifest.parts {
+        Parts::Chunks(_) => Vec::new(),
+        Parts::Segments(segments) => segments.clone(),
+        Parts::Groups(groups) => {
+            let mut segments: Vec<Segment> = Vec::new();
+            each_list(store, groups, &mut |group, bytes| {
+                segments.extend(group.decode_group(bytes)?);
+                Ok(())
+            })?;
+            chunks.extend(segments.iter().map(|segment| segment.id));
+            segments
         }
+    };
+    let items: u64 = segments
+        .iter()
+        .map(|segment| u64::from(segment.items))
+        .sum();
+    if chunks.len() as u64 + items > AGAINST_CHUNKS_MAX as u64 {
+        return Ok(None);
+    }
+    segments.dedup_by_key(|segment| segment.id);
+    each_list(store, &segments, &mut |segment, bytes| {
+        chunks.extend(segment.decode_list(bytes)?.iter().map(id));
         Ok(())
     })?;
     Ok(Some(chunks))
+}
+
+/// Calls `take` with the bytes of each list.
+fn each_list(
+    store: &dyn Remote,
+    lists: &[Segment],
+    take: &mut dyn FnMut(&Segment, &[u8]) -> Result<()>,
+) -> Result<()> {
+    let ids: Vec<ChunkId> = lists.iter().map(|list| list.id).collect();
+    let mut expected = lists.iter();
+    store.each_chunk(&ids, &mut |_, bytes| {
+        expected.next().map_or(Ok(()), |list| take(list, bytes))
+    })
 }
 
 #[cfg(test)]
