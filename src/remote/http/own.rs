@@ -3,6 +3,8 @@
 //! Both are `http.*` settings of git. They are for the server that the URL names, and for no other to which
 //! that one sends requests on; headers may be secret, so they are never printed.
 
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use hyper::HeaderMap;
@@ -13,8 +15,12 @@ use hyper::header::{
 
 use super::fault::lasting;
 use super::place::HttpPlace;
-use crate::git::Config;
+use crate::git::path::path_buf;
+use crate::git::{Config, Git};
 use crate::wire::ExchangeError;
+
+/// A variable of the environment that is true.
+const ASKS: &str = "LOB_ASKS";
 
 /// What says how a request is read: nobody else may say so.
 const TAKEN: [HeaderName; 7] = [
@@ -49,21 +55,29 @@ pub struct Identity {
 
 impl Own {
     /// The headers that `http.extraHeader` and `http.<url>.extraHeader` set for a place, and a certificate.
-    pub(super) fn of(config: &Config, place: &HttpPlace, identity: Option<Identity>) -> Own {
+    pub(super) fn of(
+        git: &Git,
+        config: &Config,
+        place: &HttpPlace,
+        identity: Option<Identity>,
+    ) -> Own {
         let mut own = Own {
             identity,
             ..Own::default()
         };
-        for key in config.keys() {
-            let url = key
-                .strip_prefix(b"http.")
-                .and_then(|rest| rest.strip_suffix(b"extraheader"));
-            let is_meant = match url {
-                Some(b"") => true,
-                Some(url) => url.strip_suffix(b".").is_some_and(|url| covers(url, place)),
-                None => false,
-            };
-            if is_meant {
+        let url = |key: &'_ [u8]| {
+            let rest = key.strip_prefix(b"http.")?;
+            let url = rest.strip_suffix(b"extraheader")?;
+            Some(url.strip_suffix(b".").unwrap_or(url).to_vec())
+        };
+        let keys: Vec<_> = config
+            .keys()
+            .filter_map(|key| Some((key, url(key)?)))
+            .collect();
+        let urls: Vec<&[u8]> = keys.iter().map(|(_, url)| &**url).collect();
+        let meant = covering(git, &urls, place);
+        for (key, url) in &keys {
+            if url.is_empty() || meant.contains(url.as_slice()) {
                 config.get_all(key).for_each(|line| own.add(line));
             }
         }
@@ -108,30 +122,54 @@ impl Own {
     }
 }
 
-/// Whether a setting for this URL is one for the place: the same server, and a part of its path.
-fn covers(url: &[u8], place: &HttpPlace) -> bool {
-    let Ok(above) = HttpPlace::parse(&String::from_utf8_lossy(url)) else {
-        return false;
-    };
-    let rest = place.path.strip_prefix(above.path.as_str());
-    let is_beneath = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    above.is_same_origin(place) && is_beneath && (above.user.is_none() || above.user == place.user)
+/// Those of `urls` whose settings git would take for a place: it is asked itself, in one go, by a setting for
+/// each of them that is not there otherwise. Where it fails, nothing is meant.
+fn covering<'u>(git: &Git, urls: &[&'u [u8]], place: &HttpPlace) -> HashSet<&'u [u8]> {
+    let urls: Vec<&[u8]> = urls.iter().copied().filter(|url| !url.is_empty()).collect();
+    if urls.is_empty() {
+        return HashSet::new();
+    }
+    let mut words = Vec::new();
+    for (n, url) in urls.iter().enumerate() {
+        // With the one a git from before 2.31 is content, with the other a `=` in the URL.
+        let (option, value) = match url.contains(&b'=') {
+            false => ("-c", "true"),
+            true => ("--config-env", ASKS),
+        };
+        let setting = [b"http.", *url, format!(".lobasks{n}={value}").as_bytes()].concat();
+        words.extend([OsString::from(option), path_buf(&setting).into_os_string()]);
+    }
+    words.extend(["config", "-z", "--get-urlmatch", "http"].map(OsString::from));
+    words.push(place.for_git().into());
+    let answer = git.clone().with_env(ASKS, "true").output(words);
+    let answer = answer.unwrap_or_default();
+    let names = answer.split(|&byte| byte == 0);
+    let numbers = names.filter_map(|name| {
+        let name = name.split(|&byte| byte == b'\n').next()?;
+        let number = name.strip_prefix(b"http.lobasks")?;
+        std::str::from_utf8(number).ok()?.parse::<usize>().ok()
+    });
+    numbers.filter_map(|n| urls.get(n).copied()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::git::fixture::Fixture;
 
     fn own(list: &[u8], url: &str) -> Own {
         let place = HttpPlace::parse(url).unwrap();
-        Own::of(&Config::parse(list), &place, None)
+        let fixture = Fixture::new();
+        Own::of(fixture.git(), &Config::parse(list), &place, None)
     }
 
     #[test]
     fn headers_are_those_that_git_would_send_there() {
         let list =
             b"http.extraheader\nX-All: 1\0http.https://host/team/.extraHeader\nX-Team: two words\0\
-            http.https://host:444/.extraheader\nX-Port: 3\0http.extraheader\nX-All: 4\0";
+            http.https://host:444/.extraheader\nX-Port: 3\0http.extraheader\nX-All: 4\0\
+            http.https://*.example.com.extraheader\nX-Any: 5\0http.https://no url.extraheader\nX: 6\0\
+            http.https://me@host.extraheader\nX-Me: 7\0http.https://host/a=b.extraheader\nX-Odd: 8\0";
         let names = |url| {
             let found = own(list, url);
             let headers = found.headers.iter();
@@ -145,6 +183,14 @@ mod tests {
             "x-all=1 x-all=4 x-team=two words"
         );
         assert_eq!(names("https://host/teams"), "x-all=1 x-all=4");
+        assert_eq!(
+            names("https://lob.example.com/x"),
+            "x-all=1 x-all=4 x-any=5"
+        );
+        assert_eq!(names("https://a.b.example.com/x"), "x-all=1 x-all=4");
+        assert_eq!(names("https://example.com/x"), "x-all=1 x-all=4");
+        assert_eq!(names("https://host/a=b/c"), "x-all=1 x-all=4 x-odd=8");
+        assert_eq!(names("https://me@host/x"), "x-all=1 x-all=4 x-me=7");
         assert_eq!(names("http://host/team"), "x-all=1 x-all=4");
         assert_eq!(names("https://host:444/x"), "x-all=1 x-all=4 x-port=3");
         let reset = b"http.extraheader\nX-All: 1\0http.extraheader\n\0http.extraheader\nX-New: 2\0";

@@ -68,6 +68,23 @@ impl HttpPlace {
         }
     }
 
+    /// The URL by which git looks for settings: with the user, and never with the password.
+    pub(super) fn for_git(&self) -> String {
+        let plain = |c: u8| c.is_ascii_alphanumeric() || b"-._~".contains(&c);
+        let escaped = |c: u8| match plain(c) {
+            true => char::from(c).to_string(),
+            false => format!("%{c:02X}"),
+        };
+        let user = self.user.as_ref().map(|user| user.bytes().map(escaped));
+        let user = user.map_or(String::new(), |user| user.collect::<String>() + "@");
+        format!(
+            "{}://{user}{}{}",
+            self.scheme(),
+            self.authority(),
+            self.path
+        )
+    }
+
     pub(super) fn scheme(&self) -> &'static str {
         if self.tls { "https" } else { "http" }
     }

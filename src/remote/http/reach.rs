@@ -158,7 +158,7 @@ fn own(git: &Git, config: &Config, place: &Place) -> Own {
         key: file("GIT_SSL_KEY", "http.sslKey").unwrap_or_else(|| certificate.clone()),
         certificate,
     });
-    Own::of(config, http, identity)
+    Own::of(git, config, http, identity)
 }
 
 /// The file of certificates that git would believe there.
@@ -178,7 +178,7 @@ fn matched(git: &Git, place: &Place, key: &[&str]) -> Option<Vec<u8>> {
     let Place::Http(place) = place else {
         return None;
     };
-    let url = place.to_string();
+    let url = place.for_git();
     let mut words = vec!["config", "--get-urlmatch"];
     words.extend(key);
     words.push(&url);
