@@ -181,6 +181,11 @@ pub struct Against {
 
 /// The receiving end of a store. Nothing of it is visible to others before [`Upload::publish`].
 pub trait Upload: fmt::Debug {
+    /// Announces a lob of which all frames are to come to this upload, in the order of its content, its
+    /// lists before what they list. Whether it gains by that: others may as well share the frames.
+    fn expect(&mut self, _lob: &Manifest) -> Result<bool> {
+        Ok(false)
+    }
     /// Takes a frame. Every chunk in it is verified, at the latest in [`Upload::publish`].
     fn add_frame(&mut self, frame: Frame) -> Result<()>;
     /// Names a lob all of whose chunks are there. That they make it up is verified, at the latest

@@ -1,5 +1,6 @@
 //! Stores behind a service, without a socket: what carries the requests is a call.
 
+mod announced;
 mod care;
 mod conformance;
 mod differ;

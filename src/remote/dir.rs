@@ -285,6 +285,14 @@ struct Receiving<'s> {
 }
 
 impl Upload for Receiving<'_> {
+    fn expect(&mut self, lob: &Manifest) -> Result<bool> {
+        let is_foreign = self.origin == Origin::Foreign;
+        if is_foreign {
+            self.writer.expect(lob);
+        }
+        Ok(is_foreign)
+    }
+
     fn add_frame(&mut self, frame: Frame) -> Result<()> {
         Ok(self.writer.add_frame(frame)?)
     }

@@ -23,7 +23,7 @@ use crate::remote::http::Pieces;
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 2 << 20;
 /// Bytes that are read from a connection at once, of HTTP/1.
-const BODY_BUFFER: usize = 256 << 10;
+const BODY_BUFFER: usize = 1 << 20;
 /// Requests under way on one connection.
 const STREAMS: u32 = 64;
 /// Requests that a peer may start and take back before it is thought to be after nothing else.

@@ -10,10 +10,12 @@ use lob_store::{ChunkId, Frame, LobId, LobInfo, Manifest, Parts, Progress, Segme
 
 mod deltas;
 mod lanes;
+mod run;
 
 use super::plan::Why;
 use crate::remote::{Against, Error, Origin, Pace, Remote, Result, retrying};
 use lanes::Lanes;
+use run::{Run, SendRun};
 
 /// Most lobs in one window.
 pub const WINDOW_LOBS: usize = 16 << 10;
@@ -23,9 +25,6 @@ const WINDOW_CHUNKS: usize = 32 << 10;
 const WINDOW_SEGMENTS: usize = 64;
 /// How often a receiver is asked what it has, while that leaves it again.
 const LOOKS: u32 = 5;
-
-/// Takes a run of chunks with their lengths.
-type SendRun<'a> = dyn FnMut(&[(ChunkId, u32)]) -> Result<()> + 'a;
 
 /// What a copy did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -195,6 +194,9 @@ impl Transfer<'_> {
             false => self.against(&manifests),
         };
         how.relied |= !sent.is_empty() || !against.versions.is_empty();
+        if sent.is_empty() && against.versions.is_empty() {
+            self.expect(&manifests, &mut lanes)?;
+        }
         let mut runs = 0;
         let filled = self.each_run(&manifests, &sent, &mut |lacking| {
             // So what a run needs is visible, and of what is not only one run has to be remembered.
@@ -234,6 +236,18 @@ impl Transfer<'_> {
         }
     }
 
+    /// Announces those lobs that come whole in one run.
+    fn expect(&self, manifests: &[Manifest], lanes: &mut Lanes) -> Result<()> {
+        let chunks: Option<u64> = manifests.iter().map(Manifest::chunk_count).sum();
+        if chunks.is_none_or(|chunks| chunks > WINDOW_CHUNKS as u64) {
+            return Ok(());
+        }
+        let bytes = manifests.iter().map(|lob| lob.size).sum();
+        let long = manifests.iter().filter(|lob| lob.single().is_none());
+        let long: Vec<&Manifest> = long.collect();
+        lanes.expect(&long, bytes)
+    }
+
     /// The manifests of the first of `ids`, those of them that the sender does not hold, and how many
     /// these are together: at least one.
     fn manifests(&self, ids: &[LobId]) -> Result<(Vec<Manifest>, Vec<LobId>, usize)> {
@@ -262,14 +276,7 @@ impl Transfer<'_> {
         sent: &'r HashSet<ChunkId>,
         send: &'r mut SendRun<'r>,
     ) -> Result<()> {
-        let mut run = Run {
-            to: self.to,
-            sent,
-            progress: self.progress,
-            chunks: Vec::new(),
-            before: Vec::new(),
-            send,
-        };
+        let mut run = Run::new(self.to, sent, self.progress, send);
         for manifest in manifests {
             self.check_cancelled()?;
             match &manifest.parts {
@@ -292,16 +299,23 @@ impl Transfer<'_> {
     }
 
     fn add_segments(&self, segments: &[Segment], run: &mut Run) -> Result<()> {
+        // A list goes before what the one before it lists: both may share a frame.
+        let mut behind = Vec::new();
         for some in segments.chunks(WINDOW_SEGMENTS) {
-            let mut listed = Vec::new();
-            let lists = self.read_lists(some, &mut |segment, bytes| {
-                listed.extend(segment.decode_list(bytes)?);
+            let mut lists = Vec::with_capacity(some.len());
+            let named = self.read_lists(some, &mut |segment, bytes| {
+                lists.push(segment.decode_list(bytes)?);
                 Ok(())
             })?;
-            listed.extend(lists);
+            let mut listed = Vec::new();
+            for (list, chunks) in named.into_iter().zip(lists) {
+                listed.push(list);
+                listed.append(&mut behind);
+                behind = chunks;
+            }
             run.add(&listed)?;
         }
-        Ok(())
+        run.add(&behind)
     }
 
     /// Calls `take` with the bytes of each list. Returns the chunks that they are.
@@ -413,49 +427,6 @@ impl Transfer<'_> {
             place: self.from.describe(),
             what,
         }
-    }
-}
-
-/// Chunks on their way to `send`, in bounded runs.
-struct Run<'a> {
-    to: &'a dyn Remote,
-    sent: &'a HashSet<ChunkId>,
-    progress: &'a dyn Progress,
-    chunks: Vec<(ChunkId, u32)>,
-    /// The ids of the run before, in order: the receiver does not show them before the next one comes.
-    before: Vec<ChunkId>,
-    send: &'a mut SendRun<'a>,
-}
-
-impl Run<'_> {
-    fn add(&mut self, chunks: &[(ChunkId, u32)]) -> Result<()> {
-        for part in chunks.chunks(WINDOW_CHUNKS) {
-            if self.chunks.len() + part.len() > WINDOW_CHUNKS {
-                self.flush()?;
-            }
-            self.chunks.extend_from_slice(part);
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        self.chunks.retain(|(id, _)| !self.sent.contains(id));
-        let total: u64 = sum(&self.chunks);
-        self.chunks.sort_unstable();
-        self.chunks.dedup_by_key(|(id, _)| *id);
-        let ids: Vec<ChunkId> = self.chunks.iter().map(|(id, _)| *id).collect();
-        let mut held = self.to.has_chunks(&ids)?.into_iter();
-        self.chunks.retain(|(id, _)| {
-            !held.next().unwrap_or(false) && self.before.binary_search(id).is_err()
-        });
-        // What need not move is done as soon as that is known.
-        self.progress.bytes(total.saturating_sub(sum(&self.chunks)));
-        if !self.chunks.is_empty() {
-            (self.send)(&self.chunks)?;
-            self.before = self.chunks.iter().map(|(id, _)| *id).collect();
-        }
-        self.chunks.clear();
-        Ok(())
     }
 }
 

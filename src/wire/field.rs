@@ -10,10 +10,10 @@
 
 use std::io::{self, Read, Write};
 
-use lob_store::Frame;
 use lob_store::limits::CHUNK_MAX;
 use lob_store::limits::{FRAME_BASES_MAX, FRAME_CHUNKS_MAX, FRAME_STORED_MAX};
 use lob_store::reconcile;
+use lob_store::{Frame, buffer};
 
 use super::{Refusal, RefusalKind};
 
@@ -32,6 +32,8 @@ const RECORD_MAX: usize = 32 + FRAME_CHUNKS_MAX * 36 + FRAME_BASES_MAX * 32 + FR
 /// Longest manifest: that of 16 TiB of random content takes a sixth of it. Less than a
 /// store takes, so that many at once cannot use up a server's memory.
 const MANIFEST_MAX: usize = 2 << 20;
+/// Longest manifest that is announced: that of 11 GiB is no longer.
+const EXPECT_MAX: usize = 64 << 10;
 /// Most bytes of a part of something long.
 pub const PART_MAX: usize = 256 << 10;
 /// Bytes that are reserved before they came.
@@ -117,6 +119,8 @@ tags! {
     Frame = CRITICAL | 0x30, RECORD_MAX;
     /// A manifest, as the body of its record in a pack.
     Manifest = CRITICAL | 0x31, MANIFEST_MAX;
+    /// A manifest, of which all frames follow in the order of its content.
+    Expect = 0x36, EXPECT_MAX;
     /// In the place of a manifest, where the lob is not there. Empty.
     Absent = CRITICAL | 0x32, 0;
     /// The bytes of a chunk.
@@ -381,9 +385,9 @@ impl<'r> FieldReader<'r> {
         let mut head = header.to_vec();
         self.read(head_len - header.len(), &mut head)?;
         let _ = self.hasher.update(&head);
-        // A frame is little, and the system gives memory only to what is written to it.
-        let mut stored = Vec::with_capacity(stored_len);
-        self.read(stored_len, &mut stored)?;
+        // A frame is little, and its memory is that of another one.
+        let mut stored = buffer::take(stored_len);
+        self.from.read_exact(&mut stored).map_err(WireError::Cut)?;
         let _ = self.hasher.update(&sum_of(&stored));
         Ok(Frame::of_record(&head, stored)?)
     }

@@ -191,6 +191,9 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     fn len(&self) -> io::Result<u64>;
     /// Makes the bytes and the length durable. After an error the file must not be used again.
     fn sync(&self) -> io::Result<()>;
+    /// Lets the disk begin to write what was appended from `offset` on, so that a sync has less to wait for.
+    /// A hint, which waits for nothing and does nothing where it is not known.
+    fn hasten(&self, _offset: u64) {}
     /// Lets go of the memory that synced bytes are cached in: nobody here is going to read them
     /// soon. A hint, which does nothing where it is not known.
     fn release(&self) {}

@@ -6,6 +6,8 @@
 #![deny(unsafe_code)]
 
 mod against;
+#[doc(hidden)]
+pub mod buffer;
 mod chunk;
 mod cost;
 mod decode;

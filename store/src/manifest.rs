@@ -72,6 +72,17 @@ impl Manifest {
         }
     }
 
+    /// How many chunks its content and its lists are; `None` where only its groups tell.
+    pub fn chunk_count(&self) -> Option<u64> {
+        match &self.parts {
+            Parts::Chunks(chunks) => Some(chunks.len() as u64),
+            Parts::Segments(lists) => {
+                Some(lists.iter().map(|list| 1 + u64::from(list.items)).sum())
+            }
+            Parts::Groups(_) => None,
+        }
+    }
+
     /// How many bytes [`Manifest::encode`] gives.
     pub(crate) fn encoded_len(&self) -> usize {
         let item = match self.parts {

@@ -241,7 +241,7 @@ impl Store {
     }
 
     /// Calls `each` for frames that together hold all of `chunks` (which the store must hold), in
-    /// the order of the packs, reading on all cores and never holding more than a bounded window.
+    /// their order, reading on all cores and never holding more than a bounded window.
     /// Frames are as stored; one of which less than half is asked for, and one with a base that is
     /// not among `relied`, the chunks that the receiver has, comes newly made of just what is asked
     /// for. Chunks of frames as stored are not verified unless another pack could serve:
@@ -282,21 +282,18 @@ impl Store {
     }
 
     fn group_by_frame(&self, chunks: &[ChunkId]) -> Result<Vec<Group>> {
-        let mut groups: HashMap<(PackId, u64), Group> = HashMap::new();
+        let mut groups: Vec<Group> = Vec::new();
+        let mut known: HashMap<(PackId, u32), usize> = HashMap::new();
         for id in chunks {
             let place = self.need_chunk(id)?;
-            let group = group_of(&place)?;
-            match groups.entry((place.pack, group.place.entry.offset)) {
-                std::collections::hash_map::Entry::Occupied(mut there) => {
-                    there.get_mut().chunks.push(place.entry);
-                }
-                std::collections::hash_map::Entry::Vacant(free) => {
-                    let _ = free.insert(group);
-                }
+            let number = *known
+                .entry((place.pack, place.entry.frame))
+                .or_insert(groups.len());
+            match groups.get_mut(number) {
+                Some(group) => group.chunks.push(place.entry),
+                None => groups.push(group_of(&place)?),
             }
         }
-        let mut groups: Vec<_> = groups.into_values().collect();
-        groups.sort_by_key(|g| (g.place.pack, g.place.entry.offset));
         for group in &mut groups {
             group.chunks.sort_by_key(|chunk| chunk.offset);
             group.chunks.dedup_by_key(|chunk| chunk.offset);

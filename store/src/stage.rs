@@ -4,9 +4,11 @@
 //! What a killed writer left is read forward by whoever opens the store next, and what is whole is
 //! kept: so a pointer that was printed keeps its content, and a retry need not send it again.
 
+mod following;
 mod lost;
 mod moving;
 mod packing;
+mod received;
 mod reliance;
 mod rescue;
 mod salvage;
@@ -16,18 +18,18 @@ mod stream;
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
-use std::slice;
 use std::thread::JoinHandle;
 
 use crate::disk::Lock;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::id::{ChunkId, LobId, PackId};
-use crate::limits::{PACK_SOFT, READ_WINDOW, SYNC_BEHIND, UNVERIFIED_MAX, WARM_PACKS};
+use crate::limits::{PACK_SOFT, SYNC_BEHIND, WARM_PACKS};
 use crate::manifest::Manifest;
 use crate::pack::{PackWriter, Sealed};
 use crate::store::Store;
 
+use following::Following;
 use reliance::{Reliance, is_refused};
 pub(crate) use salvage::{salvage_dead, seen_by_all};
 use small::Small;
@@ -95,6 +97,7 @@ pub struct Writer<'s> {
     small: Small,
     received: Vec<Frame>,
     received_bytes: usize,
+    following: Following,
     /// Received manifests whose content is verified once its chunks are in place.
     unverified: Vec<Manifest>,
     unverified_items: usize,
@@ -130,6 +133,7 @@ impl<'s> Writer<'s> {
             small: Small::default(),
             received: Vec::new(),
             received_bytes: 0,
+            following: Following::default(),
             unverified: Vec::new(),
             unverified_items: 0,
             unsynced: 0,
@@ -197,100 +201,6 @@ impl<'s> Writer<'s> {
     /// here on can be relied on until this writer ends.
     pub fn start(&mut self) -> Result<()> {
         self.guarded(|_| Ok(()))
-    }
-
-    /// Takes over a frame from another store. Its chunks are verified before they are written,
-    /// together with those of other frames; so damage may be reported by a later call.
-    pub fn add_frame(&mut self, frame: Frame) -> Result<()> {
-        self.guarded(|writer| {
-            writer.received_bytes += frame.held_bytes();
-            writer.received.push(frame);
-            if writer.received_bytes >= READ_WINDOW {
-                writer.write_received()
-            } else {
-                Ok(())
-            }
-        })
-    }
-
-    fn write_received(&mut self) -> Result<()> {
-        self.received_bytes = 0;
-        let mut frames = std::mem::take(&mut self.received);
-        let verified = self.store.verify_frames(&frames);
-        if verified.is_err() {
-            // Those that are whole need not come again.
-            frames.retain(|frame| self.store.verify_frames(slice::from_ref(frame)).is_ok());
-        }
-        let mut known = HashMap::new();
-        for frame in frames {
-            let has = |(id, _): &(ChunkId, u32)| self.has_chunk(id).unwrap_or(false);
-            if self.placing || !frame.chunks.iter().all(has) {
-                match self.placing || frame.bases.is_empty() {
-                    true => self.append(&frame)?,
-                    false => self.append(&self.store.rooted(frame, &mut known)?)?,
-                }
-            }
-        }
-        verified
-    }
-
-    /// Names a lob that another store sent, whose chunks were all received or are in the store. That
-    /// they are the content of the lob is verified by reading them, at the latest in
-    /// [`Writer::publish`], and the lob is not visible before.
-    pub fn add_manifest(&mut self, manifest: &Manifest) -> Result<()> {
-        // The id of a lob of one chunk is that of its chunk, which has been verified.
-        if manifest.single().is_some() {
-            return self.add_own_manifest(manifest);
-        }
-        self.guarded(|writer| {
-            if writer.has_lob(&manifest.id)? {
-                return Ok(());
-            }
-            writer.write_received()?;
-            writer.check_parts(manifest)?;
-            writer.unverified.push(manifest.clone());
-            writer.unverified_items += manifest.items();
-            Ok(())
-        })?;
-        if self.unverified_items > UNVERIFIED_MAX {
-            self.publish()
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Names a lob whose manifest was read from a store of the caller's own, where it was verified
-    /// when it came in. Its chunks must have been added or be in this store, which is checked.
-    pub fn add_own_manifest(&mut self, manifest: &Manifest) -> Result<()> {
-        self.guarded(|writer| {
-            writer.write_received()?;
-            if writer.has_lob(&manifest.id)? {
-                return Ok(());
-            }
-            writer.check_parts(manifest)?;
-            writer.append_manifest(manifest)
-        })
-    }
-
-    /// Fails unless all that a manifest names is there and as long as it says. The length of a lob is
-    /// not in its id: whoever believed a lie about it could never add the true content again.
-    fn check_parts(&self, manifest: &Manifest) -> Result<()> {
-        manifest
-            .named_chunks()
-            .into_iter()
-            .try_for_each(|(id, len)| {
-                let found = match self.chunks.get(&id) {
-                    Some(pending) => pending.len,
-                    None => self.store.need_chunk(&id)?.entry.len,
-                };
-                if found == len {
-                    return Ok(());
-                }
-                Err(Error::damaged(
-                    format!("the manifest of lob {}", manifest.id),
-                    format!("chunk {id} has another length"),
-                ))
-            })
     }
 
     /// Whether anything is in the stage.
@@ -425,8 +335,16 @@ impl<'s> Writer<'s> {
 
     /// Hands all that was appended to the system, which keeps it when this process is killed.
     fn flush(&mut self) -> Result<()> {
+        self.settle_received()?;
         self.pack.as_mut().map_or(Ok(()), PackWriter::flush)?;
         self.small.flush()
+    }
+
+    /// Remembers chunks that are in no pack yet, and so in none that a publication could take for visible.
+    fn hold_pending(&mut self, chunks: &[(ChunkId, u32)]) {
+        let pack = u32::MAX;
+        let pending = |&(id, len): &(ChunkId, u32)| (id, Pending { pack, len });
+        self.chunks.extend(chunks.iter().map(pending));
     }
 
     /// Appends a verified frame to the pack, and seals the pack when it is full.

@@ -24,7 +24,7 @@ const LOB_MAY_USE: &[(&str, &[&str])] = &[
 /// The modules of the engine, lowest first: a line may use itself and those above it.
 const STORE_LAYERS: &[&[&str]] = &[
     &["disk"],
-    &["id", "limits", "error", "decode", "progress"],
+    &["id", "limits", "error", "decode", "progress", "buffer"],
     &["chunk"],
     &["frame", "delta"],
     &["manifest"],

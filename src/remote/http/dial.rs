@@ -24,6 +24,8 @@ use crate::wire::ExchangeError;
 /// Bytes of one answer that may be on the way while nobody reads it, and of all on a connection.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
+/// Bytes that are read from a connection at once, of HTTP/1.
+const BODY_BUFFER: usize = 1 << 20;
 /// Bytes of the head of an answer.
 const HEAD_MAX: usize = 32 << 10;
 
@@ -131,7 +133,7 @@ where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut builder = http1::Builder::new();
-    builder.max_header_size(HEAD_MAX);
+    builder.max_header_size(HEAD_MAX).max_buf_size(BODY_BUFFER);
     let made = builder.handshake(TokioIo::new(io)).await;
     let (link, connection) = made.map_err(|error| passing(chain(&error)))?;
     // What it suffers from, those learn whose requests it carries.

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
-use lob_store::{Frame, Manifest, StoreId};
+use lob_store::{Frame, Manifest, StoreId, buffer};
 
 use super::{Error, Result, of_exchange, of_wire};
 use crate::remote::Upload;
@@ -20,6 +20,8 @@ const PART: usize = 64 << 10;
 const LOBS_MAX: usize = 16 << 10;
 /// Chunks, segments and groups in their manifests, at most: half of what a service takes.
 const ITEMS_MAX: usize = 64 << 10;
+/// Bytes of announced manifests in one request, at most: half of what a service keeps in mind.
+const EXPECTED_MAX: usize = 512 << 10;
 
 /// An upload. What was sent since the last [`Upload::publish`] is one request.
 pub(super) struct Sending {
@@ -29,6 +31,8 @@ pub(super) struct Sending {
     /// Lobs in it, and the chunks and segments in them.
     lobs: usize,
     items: usize,
+    /// Bytes of manifests that were announced in it.
+    expected: usize,
 }
 
 /// A request on its way.
@@ -51,6 +55,7 @@ impl Sending {
             request: None,
             lobs: 0,
             items: 0,
+            expected: 0,
         }
     }
 
@@ -116,6 +121,17 @@ fn joined(answer: JoinHandle<Result<()>>) -> Result<()> {
 }
 
 impl Upload for Sending {
+    fn expect(&mut self, lob: &Manifest) -> Result<bool> {
+        let bytes = lob.encode();
+        let expected = self.expected + bytes.len();
+        if bytes.len() > Tag::Expect.most() || expected > EXPECTED_MAX {
+            return Ok(false);
+        }
+        self.expected = expected;
+        self.write(|to| to.field(Tag::Expect, &[&bytes]))?;
+        Ok(true)
+    }
+
     fn add_frame(&mut self, frame: Frame) -> Result<()> {
         self.write(|to| to.frame(frame, Sender::give))
     }
@@ -131,7 +147,7 @@ impl Upload for Sending {
     }
 
     fn publish(&mut self) -> Result<()> {
-        (self.lobs, self.items) = (0, 0);
+        (self.lobs, self.items, self.expected) = (0, 0, 0);
         let Some(Request { to, answer }) = self.request.take() else {
             return Ok(());
         };
@@ -172,7 +188,7 @@ impl Sender {
             return self.write_all(&bytes);
         }
         self.flush()?;
-        self.send(Some(bytes.into()))
+        self.send(Some(Bytes::from_owner(Lent(bytes))))
     }
 
     /// Says that this is all.
@@ -197,6 +213,21 @@ impl Write for Sender {
         }
         let some = std::mem::take(&mut self.some);
         self.send(Some(some.into()))
+    }
+}
+
+/// Bytes whose memory is used again once they were sent.
+struct Lent(Vec<u8>);
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        buffer::give(std::mem::take(&mut self.0));
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 
 use lob_store::reconcile::{Question, Sketches};
-use lob_store::{ChunkId, Frame, LobId, LobInfo, Manifest, Parts};
+use lob_store::{ChunkId, Frame, LobId, LobInfo, Manifest, Parts, buffer};
 
 use super::differences::{self, Turns};
 use super::refuse::{of_error, of_sink, of_wire};
@@ -126,8 +126,12 @@ fn frames(
     let relied: HashSet<ChunkId> = relied.collect();
     let mut ids = chunks(asked);
     let mut write = |frame: Frame| {
-        to.frame(frame, |out, stored| out.write_all(&stored))
-            .map_err(sink)
+        let give = |out: &mut _, stored: Vec<u8>| {
+            Write::write_all(out, &stored)?;
+            buffer::give(stored);
+            Ok(())
+        };
+        to.frame(frame, give).map_err(sink)
     };
     let against = asked.against.iter().map(|pair| pair.map(LobId::from_bytes));
     let made = differences::make(turns, store, &ids, &relied, against, &mut write)?;

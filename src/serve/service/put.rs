@@ -24,9 +24,20 @@ const ITEM: usize = 96;
 const TOGETHER: usize = 1 << 20;
 const QUEUE: usize = 4;
 
+/// Bytes of announced manifests that are kept in mind for one request.
+const EXPECTED_MAX: usize = 1 << 20;
+
+/// What is handed over to be stored.
+enum Part {
+    Expect(Manifest),
+    Frames(Vec<Frame>),
+}
+
 /// What came of a request that holds.
 #[derive(Default)]
 struct Taken {
+    /// Bytes of manifests that were announced.
+    expected: usize,
     manifests: Vec<Manifest>,
     /// Chunks and segments in them.
     items: usize,
@@ -83,8 +94,8 @@ fn take(
     room: &mut Room<'_>,
 ) -> Result<Taken, Refusal> {
     thread::scope(|scope| {
-        let (sender, frames) = sync_channel(QUEUE);
-        let storing = scope.spawn(move || store(frames, upload));
+        let (sender, parts) = sync_channel(QUEUE);
+        let storing = scope.spawn(move || store(parts, upload));
         let taken = read(from, sender, room);
         let stored = storing.join();
         // Reading stops where storing has failed, and that is why.
@@ -93,14 +104,20 @@ fn take(
     })
 }
 
-fn store(frames: Receiver<Vec<Frame>>, upload: &mut dyn Upload) -> Result<(), Refusal> {
-    let mut frames = frames.into_iter().flatten();
-    frames.try_for_each(|frame| upload.add_frame(frame).map_err(of_error))
+fn store(parts: Receiver<Part>, upload: &mut dyn Upload) -> Result<(), Refusal> {
+    for part in parts {
+        let done = match part {
+            Part::Expect(lob) => upload.expect(&lob).map(drop),
+            Part::Frames(frames) => frames.into_iter().try_for_each(|f| upload.add_frame(f)),
+        };
+        done.map_err(of_error)?;
+    }
+    Ok(())
 }
 
 fn read(
     from: &mut FieldReader<'_>,
-    to: SyncSender<Vec<Frame>>,
+    to: SyncSender<Part>,
     room: &mut Room<'_>,
 ) -> Result<Taken, Refusal> {
     let mut taken = Taken::default();
@@ -117,7 +134,7 @@ fn read(
 
 /// Frames that are handed over together.
 struct Batch {
-    to: SyncSender<Vec<Frame>>,
+    to: SyncSender<Part>,
     frames: Vec<Frame>,
     bytes: usize,
 }
@@ -132,7 +149,13 @@ impl Batch {
 
     fn send(&mut self) -> bool {
         self.bytes = 0;
-        self.to.send(std::mem::take(&mut self.frames)).is_ok()
+        let frames = Part::Frames(std::mem::take(&mut self.frames));
+        self.to.send(frames).is_ok()
+    }
+
+    /// The same for a lob whose frames follow.
+    fn expect(&mut self, lob: Manifest) -> bool {
+        self.send() && self.to.send(Part::Expect(lob)).is_ok()
     }
 }
 
@@ -143,21 +166,33 @@ impl Taken {
         batch: &mut Batch,
         room: &mut Room<'_>,
     ) -> Result<(), Refusal> {
-        while let Some(field) = from.next_frame(&[Tag::Manifest]).map_err(of_wire)? {
-            let frame = match field {
-                Field::Frame(frame) => frame,
-                Field::Other(_, manifest) => {
-                    self.name(&manifest)?;
-                    continue;
+        let others = [Tag::Manifest, Tag::Expect];
+        while let Some(field) = from.next_frame(&others).map_err(of_wire)? {
+            let is_taken = match field {
+                Field::Frame(frame) => {
+                    room.take(frame.record_len())?;
+                    batch.add(frame)
                 }
+                Field::Other(Tag::Expect, lob) => self.expect(&lob, batch)?,
+                Field::Other(_, lob) => self.name(&lob).map(|()| true)?,
             };
-            room.take(frame.record_len())?;
-            if !batch.add(frame) {
+            if !is_taken {
                 // Why nobody takes it, the other thread says.
                 break;
             }
         }
         Ok(())
+    }
+
+    fn expect(&mut self, lob: &[u8], batch: &mut Batch) -> Result<bool, Refusal> {
+        self.expected += lob.len();
+        if self.expected > EXPECTED_MAX {
+            // It is read to be verified.
+            return Ok(true);
+        }
+        self.held.grow(2 * lob.len())?;
+        let lob = Manifest::decode(lob).map_err(|error| of_wire(error.into()))?;
+        Ok(batch.expect(lob))
     }
 
     fn name(&mut self, manifest: &[u8]) -> Result<(), Refusal> {

@@ -27,6 +27,8 @@ pub(super) struct Lanes<'a> {
     to: &'a dyn Remote,
     origin: Origin,
     lanes: Vec<Box<dyn Upload + Send + 'a>>,
+    /// Whether what was announced is to come to one lane.
+    in_order: bool,
 }
 
 /// Sends frames, one by one, to whoever takes them.
@@ -39,13 +41,32 @@ impl<'a> Lanes<'a> {
             to,
             origin,
             lanes: vec![to.receive(origin)?],
+            in_order: false,
         })
+    }
+
+    /// Announces lobs, all frames of which follow in the order of their content. Where the other side gains
+    /// by that for at least half of `bytes`, one lane takes them all.
+    pub(super) fn expect(&mut self, lobs: &[&Manifest], bytes: u64) -> Result<()> {
+        let mut gaining = 0;
+        for lane in self.lanes.iter_mut().take(1) {
+            for lob in lobs {
+                if lane.expect(lob)? {
+                    gaining += lob.size;
+                }
+            }
+        }
+        self.in_order = gaining > 0 && 2 * gaining >= bytes;
+        Ok(())
     }
 
     /// Takes all frames of `send`, which are `bytes` long before compression.
     pub(super) fn fill(&mut self, bytes: u64, send: Box<Source<'_>>) -> Result<()> {
         let paid = usize::try_from(bytes / LANE_BYTES).unwrap_or(LANES_MAX);
-        let most = paid.min(lanes_max());
+        let most = match self.in_order {
+            true => 1,
+            false => paid.min(lanes_max()),
+        };
         while self.lanes.len() < most {
             self.lanes.push(self.to.receive(self.origin)?);
         }
@@ -57,7 +78,7 @@ impl<'a> Lanes<'a> {
 
     /// Makes all that was taken visible. More can follow.
     pub(super) fn publish(&mut self) -> Result<()> {
-        self.lanes.iter_mut().try_for_each(|lane| lane.publish())
+        all(self.lanes.iter_mut(), |lane| lane.publish())
     }
 
     /// Names the lobs whose chunks have come, calling `each` before every one, and publishes all.
@@ -67,9 +88,7 @@ impl<'a> Lanes<'a> {
         each: &mut dyn FnMut(&Manifest) -> Result<()>,
     ) -> Result<()> {
         // The first lane names lobs whose chunks went another way: they must be visible to it.
-        for lane in self.lanes.drain(1..) {
-            lane.finish()?;
-        }
+        all(self.lanes.drain(1..), |lane| lane.finish())?;
         for mut lane in self.lanes {
             for manifest in manifests {
                 each(manifest)?;
@@ -79,6 +98,19 @@ impl<'a> Lanes<'a> {
         }
         Ok(())
     }
+}
+
+/// Does the same with all lanes at once: each waits for a disk, or for an answer. Returns the first error.
+fn all<L: Send>(lanes: impl Iterator<Item = L>, work: fn(L) -> Result<()>) -> Result<()> {
+    thread::scope(|scope| {
+        let jobs: Vec<_> = lanes.map(|lane| scope.spawn(move || work(lane))).collect();
+        let done = jobs.into_iter().map(|job| {
+            job.join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        // All of them come to their end.
+        done.collect::<Vec<_>>().into_iter().collect()
+    })
 }
 
 fn share(lanes: &mut [Box<dyn Upload + Send + '_>], send: Box<Source<'_>>) -> Result<()> {

@@ -147,6 +147,10 @@ impl DiskFile for NotingFile {
         self.refused.note(&self.path, self.file.sync())
     }
 
+    fn hasten(&self, offset: u64) {
+        self.file.hasten(offset);
+    }
+
     fn release(&self) {
         self.file.release();
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::buffer;
 use crate::disk::DiskFile;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -13,7 +14,7 @@ use super::table::{FrameEntry, LobEntry};
 use super::{Nonce, Record, TRAILER_MAGIC};
 
 fn read(file: &dyn DiskFile, path: &Path, offset: u64, len: usize) -> Result<Vec<u8>> {
-    let mut bytes = vec![0; len];
+    let mut bytes = buffer::take(len);
     file.read_at(offset, &mut bytes)
         .map_err(|e| match e.kind() {
             std::io::ErrorKind::UnexpectedEof => Error::damaged(path.display(), "it is cut off"),

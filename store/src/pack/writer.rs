@@ -19,7 +19,7 @@ const TABLE_ROOM: u64 = 8 << 20;
 
 /// Bytes that are gathered before they are written: records of small lobs are many and short.
 const BUFFER: usize = 64 << 10;
-/// Bytes of a cold pack that wait for the disk: it is kept busy, and memory free, from the start.
+/// Bytes of a pack that wait for the disk: it is kept busy, and the memory of a cold pack free, from the start.
 const WRITE_BEHIND: usize = 8 << 20;
 
 /// A pack that is being written. What was appended is in the file after [`PackWriter::flush`].
@@ -37,6 +37,8 @@ pub(crate) struct PackWriter {
     cold: bool,
     /// Bytes in the file that were not synced.
     behind: usize,
+    /// Those of them that the disk was not told to write.
+    waiting: usize,
 }
 
 /// A pack that is complete and synced, with its table beside it, under names in the stage.
@@ -74,6 +76,7 @@ impl PackWriter {
             table: TableBuilder::default(),
             cold: false,
             behind: 0,
+            waiting: 0,
         };
         pack.append(&pack_header(&nonce))?;
         Ok(pack)
@@ -95,14 +98,25 @@ impl PackWriter {
         self.file.append(bytes).map_err(Error::at(&self.path))?;
         let _ = self.hasher.update(bytes);
         self.behind += bytes.len();
-        match self.cold && self.behind >= WRITE_BEHIND {
+        self.waiting += bytes.len();
+        if self.waiting < WRITE_BEHIND {
+            return Ok(());
+        }
+        self.waiting = 0;
+        match self.cold {
             true => self.sync_file(),
-            false => Ok(()),
+            false => {
+                self.file.hasten(
+                    self.len
+                        .saturating_sub(WRITE_BEHIND as u64 + bytes.len() as u64),
+                );
+                Ok(())
+            }
         }
     }
 
     fn sync_file(&mut self) -> Result<()> {
-        self.behind = 0;
+        (self.behind, self.waiting) = (0, 0);
         self.file.sync().map_err(Error::at(&self.path))?;
         if self.cold {
             self.file.release();

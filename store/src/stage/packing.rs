@@ -1,9 +1,10 @@
-//! Small lobs on their way into the pack, in a thread of its own.
+//! What is on its way into the pack, in a thread of its own: small lobs, and frames that were received.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use crate::buffer;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -13,7 +14,7 @@ use crate::pack::{Journal, PackWriter};
 use super::small::Batch;
 use super::{Pending, Writer};
 
-/// A batch that is being written. The pack is with it meanwhile.
+/// Something that is being written. The pack is with it meanwhile.
 #[derive(Debug)]
 pub(super) struct Packing {
     job: JoinHandle<Result<Packed>>,
@@ -21,6 +22,8 @@ pub(super) struct Packing {
     lobs: Vec<LobId>,
     /// Where the same content is, and no other, until the job has handed all of it to the system.
     journal: Option<Journal>,
+    /// Whether it was received, and no journal has it.
+    received: bool,
 }
 
 #[derive(Debug)]
@@ -57,12 +60,45 @@ impl Writer<'_> {
             chunks: batch.chunks.clone(),
             lobs: batch.manifests.iter().map(|lob| lob.id).collect(),
             journal: self.small.journal.take_if(|journal| journal.is_full()),
+            received: false,
             job: thread::spawn(move || write(&disk, &dirs, pack, &batch, behind)),
         });
         Ok(())
     }
 
-    /// Waits until the batch that is on its way is in the pack.
+    /// Begins to write verified frames to the pack, which is there where any are, while more are received
+    /// and verified.
+    pub(super) fn pack_frames(&mut self, frames: Vec<Frame>) {
+        let Some(mut pack) = self.pack.take_if(|_| !frames.is_empty()) else {
+            return;
+        };
+        let chunks = frames.iter().flat_map(|frame| &frame.chunks);
+        self.unsynced += frames.iter().map(|f| f.stored.len() as u64).sum::<u64>();
+        self.small.packing = Some(Packing {
+            chunks: chunks.copied().collect(),
+            lobs: Vec::new(),
+            journal: None,
+            received: true,
+            job: thread::spawn(move || {
+                for frame in frames {
+                    pack.frame(&frame)?;
+                    buffer::give(frame.stored);
+                }
+                let synced = false;
+                Ok(Packed { pack, synced })
+            }),
+        });
+    }
+
+    /// Waits until what was received is in the pack, and not for what a journal has.
+    pub(super) fn settle_received(&mut self) -> Result<()> {
+        match &self.small.packing {
+            Some(packing) if packing.received => self.settle_batch(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until what is on its way is in the pack.
     pub(super) fn settle_batch(&mut self) -> Result<()> {
         let Some(packing) = self.small.packing.take() else {
             return Ok(());

@@ -28,6 +28,7 @@ impl Writer<'_> {
     }
 
     pub(super) fn seal(&mut self) -> Result<()> {
+        self.settle_batch()?;
         if let Some(mut pack) = self.pack.take() {
             // Here, and not in the thread: what was added counts as handed over when a call returns.
             pack.flush()?;

@@ -12,7 +12,7 @@ use crate::pack::Journal;
 use crate::progress::Progress;
 
 use super::packing::Packing;
-use super::{Added, Pending, Writer};
+use super::{Added, Writer};
 
 /// Small lobs that are gathered, and those before them that are on their way into the pack.
 #[derive(Debug, Default)]
@@ -158,9 +158,7 @@ impl Writer<'_> {
         self.unsynced += bytes.len() as u64;
         self.small.batch.chunks.push(chunk);
         self.small.batch.raw.extend_from_slice(bytes);
-        // In no pack yet, and so in none that a publication could take for visible.
-        let (pack, len) = (u32::MAX, chunk.1);
-        let _ = self.chunks.insert(id, Pending { pack, len });
+        self.hold_pending(&[chunk]);
         Ok(())
     }
 
