@@ -59,9 +59,10 @@ pub enum Verb {
 }
 
 /// What somebody may do with a store; each includes those before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Rights {
     /// Read what is there.
+    #[default]
     Read,
     /// And add to it.
     Append,
@@ -72,6 +73,29 @@ pub enum Rights {
 }
 
 impl Rights {
+    const ALL: [Rights; 4] = [Rights::Read, Rights::Append, Rights::Write, Rights::Admin];
+
+    /// Its name, as tokens have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Rights::Read => "read",
+            Rights::Append => "append",
+            Rights::Write => "write",
+            Rights::Admin => "admin",
+        }
+    }
+
+    /// Its number in messages.
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The rights of this number.
+    pub fn numbered(number: u8) -> Option<Rights> {
+        let mut all = Rights::ALL.into_iter();
+        all.find(|rights| rights.number() == number)
+    }
+
     /// What they allow beyond those before, for messages: what somebody may or may not do.
     pub fn doing(self) -> &'static str {
         match self {
@@ -266,5 +290,9 @@ mod tests {
         assert!(Verb::Frames.needs() <= Rights::Read);
         assert!(Verb::Put.needs() > Rights::Read);
         assert!(Verb::Fsck.needs() > Rights::Write);
+        for (number, rights) in (0..).zip(Rights::ALL) {
+            assert_eq!(Rights::numbered(number), Some(rights));
+        }
+        assert_eq!(Rights::numbered(4), None);
     }
 }

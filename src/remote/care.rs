@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::error::{Error, Result};
 use super::http::Place;
 use super::served::{of_exchange, of_wire};
-use super::{Access, Remote, Served};
+use super::{Remote, Served};
 use crate::git::{Config, Git};
 use crate::wire::care::{
     Cleaned, Cleaning, Examination, Examining, Listener, NEEDED_MAX, Order, each_told,
@@ -42,11 +42,17 @@ impl Care {
         Care { exchange }
     }
 
-    /// Meets the store, and finds out whether `verb` may be asked of it.
+    /// Meets the store, of which `verb` is going to be asked.
     fn meet(&self, verb: Verb, expected: Option<StoreId>) -> Result<Served> {
-        let served = Served::connect(self.exchange.clone(), Access::Read, expected)?;
-        served.check_care(verb)?;
-        Ok(served)
+        let served = Served::wanting(self.exchange.clone(), verb.needs(), expected)?;
+        if served.cares() {
+            return Ok(served);
+        }
+        let message = "the lob there does not clean up or examine stores for others";
+        Err(Error::Refused {
+            place: self.exchange.describe(),
+            refusal: Refusal::new(RefusalKind::Unsupported, message),
+        })
     }
 
     /// Fails unless the store is the one that was there before, where one was, and may be cleaned up.

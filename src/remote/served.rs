@@ -27,7 +27,7 @@ use crate::wire::care::CAN_CARE;
 use crate::wire::list::{read_flags, read_kins, read_sizes, take_lobs};
 use crate::wire::message::{CAN_DIFFERENCES, CAN_HOLD_OTHERS, IDS_MAX};
 use crate::wire::{Asked, Body, Exchange, ExchangeError, FieldReader, Hello, Refusal, RefusalKind};
-use crate::wire::{Tag, Verb, Welcome, WireError};
+use crate::wire::{Rights, Tag, Verb, Welcome, WireError};
 use compare::compare;
 use listed::read_manifests;
 use sending::Sending;
@@ -49,8 +49,7 @@ pub struct Served {
     rolls: bool,
     /// Whether it makes differences from what is here.
     makes_differences: bool,
-    /// Which verbs may be asked of it, and whether it knows of looking after stores.
-    verbs: Vec<String>,
+    /// Whether its service looks after stores.
     cares: bool,
     now: Mutex<Now>,
     /// What frames of chunks stand on that came with manifests, and is asked for next.
@@ -102,10 +101,23 @@ impl Served {
         access: Access,
         expected: Option<StoreId>,
     ) -> Result<Served> {
+        let wants = match access {
+            Access::Read => Rights::Read,
+            Access::Write => Rights::Append,
+        };
+        Served::wanting(exchange, wants, expected)
+    }
+
+    /// As [`Served::connect`], where it is known what is going to be asked for.
+    pub(super) fn wanting(
+        exchange: Arc<dyn Exchange>,
+        wants: Rights,
+        expected: Option<StoreId>,
+    ) -> Result<Served> {
         // Where a store was before, a new one would hide that it is gone.
-        let create = access == Access::Write && expected.is_none();
+        let create = wants == Rights::Append && expected.is_none();
         let path = PathBuf::from(exchange.describe());
-        let welcome = match greet(exchange.as_ref(), Hello { create }) {
+        let welcome = match greet(exchange.as_ref(), Hello { create, wants }) {
             Err(Error::Refused { refusal, .. }) if refusal.kind == RefusalKind::NotFound => {
                 return Err(match expected {
                     Some(expected) => Error::Gone { path, expected },
@@ -135,7 +147,6 @@ impl Served {
                 cares: welcome.can.iter().any(|name| name == CAN_CARE),
                 now: Mutex::new(Now::of(&welcome)),
                 kins: Mutex::default(),
-                verbs: welcome.verbs,
             }),
         }
     }
@@ -146,23 +157,9 @@ impl Served {
         Served { elsewhere, ..self }
     }
 
-    /// Fails unless `verb`, by which stores are looked after, may be asked.
-    pub(super) fn check_care(&self, verb: Verb) -> Result<()> {
-        let (kind, message) = match self.verbs.iter().any(|known| known == verb.name()) {
-            true => return Ok(()),
-            false if self.cares => (
-                RefusalKind::Forbidden,
-                "to clean up or examine stores there takes the right admin",
-            ),
-            false => (
-                RefusalKind::Unsupported,
-                "the lob there does not clean up or examine stores for others",
-            ),
-        };
-        Err(Error::Refused {
-            place: self.describe(),
-            refusal: Refusal::new(kind, message),
-        })
+    /// Whether its service looks after stores.
+    pub(super) fn cares(&self) -> bool {
+        self.cares
     }
 
     /// What the service says of the store, asked again where that is due.

@@ -67,6 +67,12 @@ impl Gate {
         Ok(self.caller(&token.name, from, token.rights.into()))
     }
 
+    /// Whether a request shows no token where one might be shown: to whom that is refused which he asks for
+    /// is asked who he is.
+    pub(super) fn is_nameless(&self, headers: &HeaderMap) -> bool {
+        self.tokens.is_some() && self.known.is_none() && !headers.contains_key(AUTHORIZATION)
+    }
+
     /// Whether a request comes from somebody with a token for all repositories.
     pub(super) fn is_known(&self, headers: &HeaderMap) -> bool {
         let known = presented(headers).and_then(|secret| {

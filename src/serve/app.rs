@@ -63,6 +63,8 @@ struct Call {
     name: RepoName,
     verb: Verb,
     caller: Caller,
+    /// Whether he may have more rights than he has shown.
+    is_nameless: bool,
     began: Instant,
 }
 
@@ -164,9 +166,10 @@ impl App {
     ) -> Result<Response<Pieces>, Refusal> {
         let (name, verb) = target(request.method(), request.uri().path())?;
         let caller = self.gate.admit(request.headers(), &name, &peer.from)?;
+        let is_nameless = self.gate.is_nameless(request.headers());
         if caller.rights < verb.needs() {
-            let message = format!("{} may not {} here", caller.name, verb.needs().doing());
-            return Err(Refusal::new(RefusalKind::Forbidden, message));
+            let refusal = Refusal::forbidden(&caller.name, verb.needs());
+            return Err(asking(refusal, is_nameless));
         }
         let length = request.headers().get(CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
@@ -182,6 +185,7 @@ impl App {
             name,
             verb,
             caller,
+            is_nameless,
             began,
         };
         match self.start(call, request.into_body(), slot).await {
@@ -218,6 +222,7 @@ impl App {
         let served = served.unwrap_or_else(|_| Err(broken()));
         // What the body suffered from says more than what the service made of it.
         let served = served.map_err(|refusal| body.fault().unwrap_or(refusal));
+        let served = served.map_err(|refusal| asking(refusal, call.is_nameless));
         let served = served.and_then(|()| self.audit(call, &body));
         let (sent, received) = (answer.sent(), body.received());
         let mut status = 200;
@@ -289,6 +294,14 @@ fn target(method: &Method, path: &str) -> Result<(RepoName, Verb), Refusal> {
     let verb = Verb::named(verb)
         .ok_or_else(|| Refusal::new(RefusalKind::Unsupported, "this server knows no such verb"))?;
     Ok((name, verb))
+}
+
+/// Who shows no token, and may not do what he asks for, is asked who he is.
+fn asking(refusal: Refusal, is_nameless: bool) -> Refusal {
+    match refusal.kind == RefusalKind::Forbidden && is_nameless {
+        true => unknown(),
+        false => refusal,
+    }
 }
 
 /// What somebody hears who did not say who he is.

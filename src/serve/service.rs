@@ -196,6 +196,9 @@ impl Service {
         to: &mut FieldWriter<impl Write>,
     ) -> Result<(), Refusal> {
         let hello = Hello::read(body).map_err(of_wire)?;
+        if caller.rights < hello.wants {
+            return Err(Refusal::forbidden(&caller.name, hello.wants));
+        }
         let store = self.store(hello.create && caller.rights >= Rights::Append)?;
         // Before anything is seen of the store: what is seen then, no earlier epoch has taken away.
         let epoch = store.epoch().map_err(of_error)?;
@@ -230,8 +233,7 @@ impl Serve for Service {
         answer: &mut dyn Write,
     ) -> Result<(), Refusal> {
         if caller.rights < verb.needs() {
-            let message = format!("{} may not {} here", caller.name, verb.needs().doing());
-            return Err(Refusal::new(RefusalKind::Forbidden, message));
+            return Err(Refusal::forbidden(&caller.name, verb.needs()));
         }
         let mut out = BufWriter::with_capacity(BUFFER, answer);
         let mut to = FieldWriter::new(&mut out);

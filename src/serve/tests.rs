@@ -86,7 +86,7 @@ fn rights_are_looked_at_before_the_body() {
     let answer = talk(&server, post("/a/lob/v1/put", "", "x").as_bytes());
     assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
     assert!(
-        answer.contains("forbidden: reader may not add anything here"),
+        answer.contains("forbidden: reader may not write anything here"),
         "{answer}"
     );
     assert_eq!(

@@ -83,12 +83,7 @@ impl From<Grant> for Rights {
 
 impl fmt::Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Grant::Read => "read",
-            Grant::Append => "append",
-            Grant::Write => "write",
-            Grant::Admin => "admin",
-        })
+        f.write_str(Rights::from(*self).name())
     }
 }
 

@@ -31,6 +31,17 @@ fn users_of(root: &Path) -> Result<Vec<Known>> {
     users.map_err(Error::state(&root.join("state/users")))
 }
 
+fn without_password(url: &str) -> String {
+    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
+    match rest.split_once('@') {
+        Some((login, rest)) if login.contains(':') && !login.contains('/') => {
+            let user = login.split(':').next().unwrap_or_default();
+            format!("{scheme}{user}@{rest}")
+        }
+        _ => url.into(),
+    }
+}
+
 /// The name of the remote with this URL.
 fn name_of(here: &Repo, url: &[u8]) -> Result<Option<String>> {
     let mut names = remotes::names(here)?.into_iter();
@@ -112,6 +123,10 @@ impl Claims {
             && let Some(url) = target.git_remote(repo)?
         {
             claims.add_url(Some(repo), &url, Some(&target.name))?;
+            // Also where it is a repository of this machine, of which others know nothing.
+            let _ = claims
+                .remotes
+                .insert(String::from_utf8_lossy(&url).into_owned());
         }
         Ok(claims)
     }
@@ -127,16 +142,11 @@ impl Claims {
         Ok(self.remotes.len() > before)
     }
 
-    /// The git remotes, by their URLs, all of whose needs are here.
+    /// The git remotes, by their URLs, all of whose needs are here. A password in one is nobody else's
+    /// business.
     pub fn vouched(&self) -> Vec<String> {
-        // A password in one is nobody else's business.
-        let has_password = |url: &&String| {
-            let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-            let user = rest.split_once('@').map(|(user, _)| user);
-            user.is_some_and(|user| user.contains(':'))
-        };
-        let open = self.remotes.iter().filter(|url| !has_password(url));
-        open.cloned().collect()
+        let urls = self.remotes.iter();
+        urls.map(|url| without_password(url)).collect()
     }
 
     fn unsigned(&mut self, root: &Path) {
@@ -274,5 +284,23 @@ impl Claims {
             self.refuse("", format!("{place}: {why}"), "run this with full clones");
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_is_told_to_others() {
+        for (url, told) in [
+            ("https://me:secret@host/x", "https://me@host/x"),
+            ("https://me@host/x:y@z", "https://me@host/x:y@z"),
+            ("https://host/a:b@c", "https://host/a:b@c"),
+            ("git@host:x", "git@host:x"),
+            ("/srv/a.git", "/srv/a.git"),
+        ] {
+            assert_eq!(without_password(url), told);
+        }
     }
 }

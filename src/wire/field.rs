@@ -91,6 +91,8 @@ tags! {
     Program = 0x17, 256;
     /// Names of what is done beside the verbs, with a space between two.
     Can = 0x18, 4096;
+    /// What is going to be asked for: rights, u8 (0 read, 1 append, 2 write, 3 admin).
+    Wants = 0x19, 1;
     /// What needs the lobs is in no repository that has this store inside. Empty.
     Elsewhere = 0x1a, 0;
     /// All lobs are meant but for the ids. Empty.

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use lob_store::reconcile::REQUEST_MAX;
 use lob_store::{Cursor, Epoch, StoreId};
 
+use super::Rights;
 use super::field::{FieldReader, FieldWriter, PART_MAX, Tag, WireError};
 use super::list::{take_ids, take_pairs, write_ids, write_pairs};
 
@@ -29,6 +30,8 @@ pub const CAN_HOLD_OTHERS: &str = "hold-others";
 pub struct Hello {
     /// Whether a store is to be made where none is.
     pub create: bool,
+    /// What is going to be asked for: who may not do that is told at once, or asked who he is.
+    pub wants: Rights,
 }
 
 /// The answer to a [`Hello`].
@@ -94,9 +97,12 @@ impl Hello {
         whole(|to| {
             let version = VERSION.to_le_bytes();
             to.field(Tag::Speaks, &[&version, &version])?;
-            match self.create {
-                true => to.field(Tag::Create, &[]),
-                false => Ok(()),
+            if self.create {
+                to.field(Tag::Create, &[])?;
+            }
+            match self.wants {
+                Rights::Read => Ok(()),
+                wants => to.field(Tag::Wants, &[&[wants.number()]]),
             }
         })
     }
@@ -106,9 +112,15 @@ impl Hello {
         let mut from = FieldReader::new(from);
         let mut hello = Hello::default();
         let mut speaks = None;
-        while let Some((tag, bytes)) = from.next(&[Tag::Speaks, Tag::Create])? {
+        let tags = [Tag::Speaks, Tag::Create, Tag::Wants];
+        while let Some((tag, bytes)) = from.next(&tags)? {
             match tag {
                 Tag::Speaks => speaks = versions(&bytes),
+                Tag::Wants => {
+                    let wants = bytes.first().and_then(|number| Rights::numbered(*number));
+                    hello.wants =
+                        wants.ok_or_else(|| WireError::bad("rights that there are not"))?;
+                }
                 _ => hello.create = true,
             }
         }

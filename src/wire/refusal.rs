@@ -4,6 +4,8 @@ use std::fmt;
 
 use lob_store::ChunkId;
 
+use super::Rights;
+
 /// Longest message of a refusal, in characters: it is shown to people.
 const MESSAGE_MAX: usize = 500;
 
@@ -130,6 +132,13 @@ impl Refusal {
             kind,
             message: shown.take(MESSAGE_MAX).collect(),
         }
+    }
+
+    /// That somebody may not do what takes certain rights.
+    pub fn forbidden(name: &str, needs: Rights) -> Refusal {
+        let (doing, right) = (needs.doing(), needs.name());
+        let message = format!("{name} may not {doing} here: that takes the right {right}");
+        Refusal::new(RefusalKind::Forbidden, message)
     }
 
     /// One line: `code: message`, where the code of a chunk that is missing has its id behind it.

@@ -284,3 +284,34 @@ fn p7_a_store_behind_ssh_is_cleaned_up_by_the_refs_around_it() {
         "{text}"
     );
 }
+
+#[test]
+fn p7_a_store_by_itself_is_cleaned_up_by_the_git_remote_of_who_asks() {
+    let world = World::new();
+    let root = world.path().join("served");
+    let origin = world.path().join("origin.git");
+    bare(&world, &origin);
+    fs::create_dir_all(root.join("team")).unwrap();
+    let admin = token(&world, &root, &["admin", "--rights", "admin"]);
+    let server = Serving::start(&world, &root, &[]);
+    let url = format!("http://x:{admin}@{}/team/game", server.address);
+    let work = pushed(&world, &origin, &url);
+    let store = root.join("team/game");
+    leave(&work, &store, 2);
+    let gc = |args: &[&str]| work.try_lob(&[&["gc", "--remote", "origin"], args].concat());
+    let unknown = said(&gc(&[]), 1);
+    assert!(unknown.contains("--forget \"lob serve\""), "{unknown}");
+    let gone = said(&gc(&["--forget", "lob serve"]), 0);
+    assert!(gone.contains("set aside 1 lob"), "{gone}");
+    assert!(holds(&store, 1) && !holds(&store, 2));
+    // Nobody is known to use it any more, and the git remote answers for all.
+    let again = said(&gc(&[]), 0);
+    assert!(
+        again.contains("come back when lob gc is run later"),
+        "{again}"
+    );
+    // Who names the store alone cannot tell who needs it.
+    let alone = work.try_lob(&["gc", "--remote", &url]);
+    let alone = said(&alone, 1);
+    assert!(alone.contains("nobody has signed"), "{alone}");
+}

@@ -146,6 +146,36 @@ fn a_socket_can_be_handed_over_and_a_signal_ends_it() {
     assert_eq!(server.stop(), Some(0));
 }
 
+#[test]
+fn who_may_read_without_a_token_is_asked_for_one_when_he_pushes() {
+    let world = World::without_filter();
+    let root = world.path().join("served");
+    fs::create_dir_all(root.join("team")).unwrap();
+    let alice = token(&world, &root, &["alice", "--rights", "append"]);
+    let server = Serving::start(&world, &root, &["--anonymous", "read"]);
+    let url = server.url("team/game");
+    let source = opened(&world.path().join("source"));
+    add(&source, b"a lob of the team");
+    // Nobody knows a token.
+    let error = connect(&world, &url, Access::Write).unwrap_err();
+    assert_eq!(kind(&error), Some(RefusalKind::Unauthorized), "{error}");
+    let known = world.path().join("known");
+    fs::write(&known, format!("http://alice:{alice}@{}\n", server.address)).unwrap();
+    let helper = format!("store --file '{}'", known.display());
+    let mut config = world.command("git");
+    world.ok(config.args(["config", "--global", "credential.helper", &helper]));
+    // A store is made, and one that is there is pushed to.
+    for content in [&b"one lob"[..], b"another"] {
+        add(&source, content);
+        let remote = connect(&world, &url, Access::Write).unwrap();
+        assert!(replicate(Asking::ToPush, &source, &remote).is_ok());
+    }
+    fs::remove_file(&known).unwrap();
+    let reader = connect(&world, &url, Access::Read).unwrap();
+    let back = opened(&world.path().join("back"));
+    assert_eq!(replicate(Asking::ToPull, &back, &reader), Ok(3));
+}
+
 /// With systemd's own program for that, as a socket unit would.
 #[cfg(target_os = "linux")]
 #[test]

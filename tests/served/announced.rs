@@ -108,7 +108,12 @@ fn put(
     frames: &[Frame],
     named: &Manifest,
 ) -> Result<(), RefusalKind> {
-    let hello = Hello { create: true }.encode().unwrap();
+    let hello = Hello {
+        create: true,
+        ..Hello::default()
+    }
+    .encode()
+    .unwrap();
     let mut answer = exchange.exchange(Verb::Hello, Body::Bytes(hello)).unwrap();
     let store = Welcome::read(&mut answer).unwrap().store;
     let mut to = FieldWriter::new(Vec::new());

@@ -335,7 +335,15 @@ fn messages_are_as_the_page_shows_them() {
     let mut refused = Vec::new();
     FieldWriter::new(&mut refused).refuse(&refusal).unwrap();
     for (name, bytes) in [
-        ("hello", Hello { create: true }.encode().unwrap()),
+        (
+            "hello",
+            Hello {
+                create: true,
+                wants: Rights::Append,
+            }
+            .encode()
+            .unwrap(),
+        ),
         ("welcome", message(|to| welcome(store).write(to))),
         ("frames", asked.encode().unwrap()),
         (

@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{CertificateError, ClientConfig, Error as TlsError};
 
 use super::budget::Patience;
 use super::fault::{chain, lasting, late, passing};
@@ -118,13 +118,45 @@ fn refused(place: &HttpPlace, error: &io::Error) -> ExchangeError {
 /// A certificate that is not believed stays so; a connection that breaks in the handshake may be the
 /// network's fault.
 fn distrusted(error: &io::Error) -> ExchangeError {
-    let message = format!("TLS: {}", chain(error));
-    match error.kind() {
-        io::ErrorKind::InvalidData => lasting(
-            message,
-            Some("to believe a certificate of your own: git config http.sslCAInfo FILE"),
+    if error.kind() != io::ErrorKind::InvalidData {
+        return passing(format!("TLS: {}", chain(error)));
+    }
+    let told = error.get_ref().and_then(|error| error.downcast_ref());
+    let (what, hint) = match told {
+        Some(TlsError::InvalidCertificate(why)) => of_certificate(why),
+        _ => (chain(error), OWN),
+    };
+    lasting(format!("TLS: {what}"), Some(hint))
+}
+
+/// What to do about a certificate that nobody else vouches for.
+const OWN: &str = "to believe a certificate of your own: git config http.sslCAInfo FILE; GIT_SSL_CAINFO wins over it";
+
+/// What is wrong with the certificate of a server, and what can be done.
+fn of_certificate(why: &CertificateError) -> (String, &'static str) {
+    use CertificateError as Of;
+    match why {
+        Of::UnknownIssuer => (
+            "nobody who is believed here has signed its certificate".into(),
+            OWN,
         ),
-        _ => passing(message),
+        Of::Expired
+        | Of::ExpiredContext { .. }
+        | Of::NotValidYet
+        | Of::NotValidYetContext { .. } => (
+            format!("its certificate does not hold now: {why}"),
+            "who serves it renews it; or is the clock of this machine wrong?",
+        ),
+        Of::NotValidForName | Of::NotValidForNameContext { .. } => (
+            format!("its certificate is not for this name: {why}"),
+            "use a name in the URL that the certificate has",
+        ),
+        // As openssl makes them where nothing else is said.
+        _ if format!("{why:?}").contains("CaUsedAsEndEntity") => (
+            "its certificate is one that signs others (CA:TRUE), and none of a server".into(),
+            "who serves it makes one for a server; docs/serve.md shows how",
+        ),
+        _ => (format!("its certificate is not believed: {why}"), OWN),
     }
 }
 
