@@ -169,6 +169,9 @@ fn refused(kind: RefusalKind) -> Option<&'static str> {
         }
         RefusalKind::Unauthorized => "who serves it can say which token or password to use",
         RefusalKind::Forbidden => "who serves it can give the right to do this",
+        RefusalKind::TooLarge => {
+            "where it is a proxy that says so: docs/serve.md has what to set in it"
+        }
         RefusalKind::Busy => "run the same command again later: it goes on where this one ended",
         RefusalKind::Full => {
             "make room on that disk (lob gc there), and run the same command again: it goes on"

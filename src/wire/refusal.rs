@@ -156,7 +156,7 @@ impl Refusal {
     pub fn from_text(status: u16, text: &str) -> Refusal {
         match Refusal::parse(text) {
             Some(refusal) => refusal,
-            None => Refusal::new(RefusalKind::of_status(status), text.trim()),
+            None => Refusal::new(RefusalKind::of_status(status), heading(text).trim()),
         }
     }
 
@@ -167,6 +167,14 @@ impl Refusal {
         let kind = RefusalKind::of_code(words.next()?, words.next())?;
         Some(Refusal::new(kind, message.trim_end()))
     }
+}
+
+/// Of a page, as proxies send them, the title; of anything else all.
+fn heading(text: &str) -> &str {
+    let title = text
+        .split_once("<title>")
+        .and_then(|(_, rest)| rest.split_once("</title>"));
+    title.map_or(text, |(title, _)| title)
 }
 
 impl fmt::Display for Refusal {
@@ -249,6 +257,9 @@ mod tests {
         ] {
             assert_eq!(Refusal::from_text(status, text).kind, kind, "{status}");
         }
+        let page = "<html>\r\n<head><title>413 Request Entity Too Large</title></head><body>nginx";
+        let refusal = Refusal::from_text(413, page);
+        assert_eq!(refusal.message, "413 Request Entity Too Large");
     }
 
     #[test]
