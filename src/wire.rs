@@ -12,6 +12,7 @@ mod refusal;
 
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -239,14 +240,54 @@ pub trait Exchange: Send + Sync + fmt::Debug {
 }
 
 /// Who asks, and what he may do. Found out by who carries the requests.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Caller {
     /// His name, for the log.
     pub name: String,
     /// From where he asks, for the log.
     pub from: String,
-    /// What he may do with the store that is asked.
+    /// What he may do with the store that is asked, as it was when he began.
     pub rights: Rights,
+    /// Tells what has become of that.
+    pub standing: Standing,
+}
+
+impl Caller {
+    /// That he may still do what needs these rights: a request may take long, and what it changes is seen
+    /// only at its end.
+    ///
+    /// # Errors
+    /// The refusal that he would get who asked now.
+    pub fn may_still(&self, needs: Rights) -> Result<(), Refusal> {
+        let rights = match &self.standing.0 {
+            Some(now) => now()?,
+            None => self.rights,
+        };
+        match rights < needs {
+            true => Err(Refusal::forbidden(&self.name, needs)),
+            false => Ok(()),
+        }
+    }
+}
+
+/// What somebody may do now, or why nothing.
+type Now = dyn Fn() -> Result<Rights, Refusal> + Send + Sync;
+
+/// How long rights last: as long as the request, unless somebody can take them back meanwhile.
+#[derive(Clone, Default)]
+pub struct Standing(Option<Arc<Now>>);
+
+impl Standing {
+    /// Rights that `now` tells whenever it is asked.
+    pub fn told_by(now: impl Fn() -> Result<Rights, Refusal> + Send + Sync + 'static) -> Standing {
+        Standing(Some(Arc::new(now)))
+    }
+}
+
+impl fmt::Debug for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Standing")
+    }
 }
 
 /// Answers the requests to one store. Any thread, many at once; blocks.

@@ -20,7 +20,7 @@ use lob::serve::service::Service;
 use lob::sync::plan::{Asking, Plan, Planner};
 use lob::sync::wanted::{Reason, Want};
 use lob::sync::{Pace, Sides, carry_out, push_all};
-use lob::wire::{Body, Caller, Exchange, ExchangeError, Rights, Serve, Verb};
+use lob::wire::{Body, Caller, Exchange, ExchangeError, Rights, Serve, Standing, Verb};
 use lob_store::{LobId, LobInfo, Store};
 
 use crate::support::noise;
@@ -48,6 +48,7 @@ impl Exchange for Direct {
             name: "tester".into(),
             from: "here".into(),
             rights: self.rights,
+            standing: Standing::default(),
         };
         self.service
             .serve(&caller, verb, &mut body, &mut answer)

@@ -7,8 +7,8 @@ use hyper::header::AUTHORIZATION;
 
 use super::app::unknown;
 use super::name::RepoName;
-use super::tokens::{Grant, Secret, TokenFile, Tokens};
-use crate::wire::{Caller, Refusal, RefusalKind, Rights};
+use super::tokens::{Grant, Secret, TokenFile};
+use crate::wire::{Caller, Refusal, RefusalKind, Rights, Standing};
 
 /// Decides who may do what.
 #[derive(Debug)]
@@ -57,14 +57,17 @@ impl Gate {
             let rights = self.anonymous.ok_or_else(unknown)?;
             return Ok(self.caller("anonymous", from, rights));
         };
-        let tokens = self.tokens()?;
-        let token = tokens.of(&secret).ok_or_else(unknown)?;
-        if !token.covers(name.as_str()) {
-            // As if nothing were there: a name is not confirmed to those who may not see it.
-            let message = format!("the token {} is not for this repository", token.name);
-            return Err(Refusal::new(RefusalKind::Forbidden, message));
-        }
-        Ok(self.caller(&token.name, from, token.rights.into()))
+        let claim = Claim {
+            tokens: self.tokens.clone().ok_or_else(unknown)?,
+            secret,
+            name: name.clone(),
+            most: self.most,
+        };
+        let (who, rights) = claim.now()?;
+        Ok(Caller {
+            standing: Standing::told_by(move || claim.now().map(|(_, rights)| rights)),
+            ..self.caller(&who, from, rights)
+        })
     }
 
     /// Whether a request shows no token where one might be shown: to whom that is refused which he asks for
@@ -76,7 +79,7 @@ impl Gate {
     /// Whether a request comes from somebody with a token for all repositories.
     pub(super) fn is_known(&self, headers: &HeaderMap) -> bool {
         let known = presented(headers).and_then(|secret| {
-            let tokens = self.tokens().ok()?;
+            let tokens = self.tokens.as_ref()?.load().ok()?;
             tokens
                 .of(&secret)
                 .map(|token| token.repositories.is_empty())
@@ -84,20 +87,38 @@ impl Gate {
         known.unwrap_or(false)
     }
 
-    fn tokens(&self) -> Result<std::sync::Arc<Tokens>, Refusal> {
-        let file = self.tokens.as_ref().ok_or_else(unknown)?;
-        file.load().map_err(|_| {
-            let message = "the server cannot read its tokens";
-            Refusal::new(RefusalKind::Internal, message)
-        })
-    }
-
     fn caller(&self, name: &str, from: &str, rights: Rights) -> Caller {
         Caller {
             name: name.to_owned(),
             from: from.to_owned(),
             rights: rights.min(self.most),
+            standing: Standing::default(),
         }
+    }
+}
+
+/// A token that was shown for a repository.
+struct Claim {
+    tokens: TokenFile,
+    secret: Secret,
+    name: RepoName,
+    most: Rights,
+}
+
+impl Claim {
+    /// What the token is called, and what it grants now: it may be revoked while a request is under way.
+    fn now(&self) -> Result<(String, Rights), Refusal> {
+        let tokens = self.tokens.load().map_err(|_| {
+            let message = "the server cannot read its tokens";
+            Refusal::new(RefusalKind::Internal, message)
+        })?;
+        let token = tokens.of(&self.secret).ok_or_else(unknown)?;
+        if !token.covers(self.name.as_str()) {
+            // As if nothing were there: a name is not confirmed to those who may not see it.
+            let message = format!("the token {} is not for this repository", token.name);
+            return Err(Refusal::new(RefusalKind::Forbidden, message));
+        }
+        Ok((token.name.clone(), self.most.min(token.rights.into())))
     }
 }
 
@@ -128,14 +149,14 @@ mod tests {
     }
 
     struct Scene {
-        _dir: tempfile::TempDir,
+        dir: tempfile::TempDir,
         file: TokenFile,
     }
 
     fn scene() -> Scene {
         let dir = tempfile::tempdir().unwrap();
         let file = TokenFile::at(&dir.path().join("tokens"));
-        Scene { _dir: dir, file }
+        Scene { dir, file }
     }
 
     fn add(scene: &Scene, name: &str, rights: Grant, repositories: &[&str]) -> String {
@@ -211,8 +232,37 @@ mod tests {
         let gate = Gate::by_token(scene.file.clone(), None, Grant::Write);
         let name = RepoName::new("x").unwrap();
         let shown = headers(&format!("Bearer {one}"));
-        assert!(gate.admit(&shown, &name, "x").is_ok());
+        let under_way = gate.admit(&shown, &name, "x").unwrap();
+        under_way.may_still(Rights::Read).unwrap();
+        let more = under_way.may_still(Rights::Append).unwrap_err();
+        assert_eq!(more.kind, RefusalKind::Forbidden);
         assert!(scene.file.revoke("one").unwrap());
-        assert!(gate.admit(&shown, &name, "x").is_err());
+        let new = gate.admit(&shown, &name, "x").unwrap_err();
+        assert_eq!(new.kind, RefusalKind::Unauthorized);
+        // What began before hears the same.
+        assert_eq!(under_way.may_still(Rights::Read).unwrap_err(), new);
+    }
+
+    #[test]
+    fn what_is_granted_anew_is_what_holds() {
+        let scene = scene();
+        let one = add(&scene, "one", Grant::Write, &[]);
+        let gate = Gate::by_token(scene.file.clone(), None, Grant::Append);
+        let name = RepoName::new("x").unwrap();
+        let shown = headers(&format!("Bearer {one}"));
+        let under_way = gate.admit(&shown, &name, "x").unwrap();
+        under_way.may_still(Rights::Append).unwrap();
+        assert!(under_way.may_still(Rights::Write).is_err(), "nobody may");
+        // The file is edited by hand, too.
+        let path = scene.dir.path().join("tokens");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("\"write\"", "\"read\"")).unwrap();
+        under_way.may_still(Rights::Read).unwrap();
+        let refusal = under_way.may_still(Rights::Append).unwrap_err();
+        assert_eq!(refusal.kind, RefusalKind::Forbidden);
+        let known = Gate::let_in("me".into(), "here".into(), Grant::Write);
+        let known = known.admit(&HeaderMap::new(), &name, "x").unwrap();
+        known.may_still(Rights::Write).unwrap();
+        assert!(known.may_still(Rights::Admin).is_err());
     }
 }

@@ -176,6 +176,7 @@ fn a_run_stops_when_who_asked_for_it_has_gone() {
         name: "tester".into(),
         from: "here".into(),
         rights: Rights::Admin,
+        standing: Standing::default(),
     };
     let cleaning = Cleaning {
         store,

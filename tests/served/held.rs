@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use lob::serve::{Change, Shares, What, Witness};
 use lob::sync::complete::everything;
+use lob::wire::{Refusal, RefusalKind};
 use lob_store::LobInfo;
 
 use super::*;
@@ -134,6 +135,64 @@ fn a_push_that_breaks_off_is_told_and_leaves_what_a_gc_takes_away() {
     assert!((0..4).any(again), "each try brings the next part");
     behind.refresh().unwrap();
     assert_eq!(read(&behind, &id).unwrap(), noise(1, 3_000_000));
+}
+
+/// A service of somebody whose right is taken back while a request of this verb is under way.
+struct Revoking(Verb, Service);
+
+impl Serve for Revoking {
+    fn serve(
+        &self,
+        caller: &Caller,
+        verb: Verb,
+        body: &mut dyn Read,
+        answer: &mut dyn io::Write,
+    ) -> Result<(), Refusal> {
+        let gone = || Err(Refusal::new(RefusalKind::Unauthorized, "revoked"));
+        let mut caller = caller.clone();
+        if verb == self.0 {
+            caller.standing = Standing::told_by(gone);
+        }
+        self.1.serve(&caller, verb, body, answer)
+    }
+}
+
+#[test]
+fn whose_right_is_taken_back_meanwhile_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("remote");
+    let local = opened(&dir.path().join("local"));
+    let behind = opened(&root);
+    let aside = add(&behind, b"set aside, and to be brought back");
+    set_aside(&behind);
+    let there = add(&behind, b"there already");
+    let id = add(&local, &noise(1, 300_000));
+    let notes = Arc::new(Notes::default());
+    let losing = |verb| {
+        let service = Service::of_dir(root.clone()).with_witness(notes.clone());
+        let exchange = Direct {
+            service: Arc::new(Revoking(verb, service)),
+            rights: Rights::Append,
+        };
+        Served::connect(Arc::new(exchange), Access::Write, None).unwrap()
+    };
+    let refused = |error: String| assert!(error.ends_with(": revoked"), "{error}");
+    refused(replicate(Asking::ToPush, &local, &losing(Verb::Put)).unwrap_err());
+    match notes.take().as_slice() {
+        [(What::Cut, ids, bytes)] => assert!(ids.is_empty() && *bytes > 300_000),
+        other => panic!("{other:?}"),
+    }
+    refused(losing(Verb::Hold).hold(&[there]).unwrap_err().to_string());
+    refused(
+        losing(Verb::Recall)
+            .recall(&[aside])
+            .unwrap_err()
+            .to_string(),
+    );
+    assert_eq!(notes.take(), [], "nothing has changed");
+    behind.refresh().unwrap();
+    assert_eq!(behind.lobs(&[id, aside]).unwrap(), [None, None]);
+    assert!(behind.stored_bytes().unwrap() > 300_000, "the chunks stay");
 }
 
 /// Makes all packs as old as can be.

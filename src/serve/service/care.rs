@@ -22,7 +22,7 @@ use super::refuse::{internal, of_error, of_sink};
 use super::{Change, Service, What};
 use crate::remote;
 use crate::wire::care::{Cleaned, Cleaning, End, Examination, Examining, Listener, write_told};
-use crate::wire::{Caller, FieldWriter, Refusal, RefusalKind, Tag};
+use crate::wire::{Caller, FieldWriter, Refusal, RefusalKind, Tag, Verb};
 
 /// Time between two signs of life: much less than any client waits for one.
 const PULSE: Duration = Duration::from_secs(1);
@@ -86,6 +86,7 @@ impl Service {
             let audited = Audited {
                 teller,
                 note: &note,
+                may: &|| caller.may_still(Verb::Gc.needs()),
                 is_dry: asked.order.dry_run,
                 goes: Mutex::default(),
                 refused: Mutex::default(),
@@ -138,6 +139,8 @@ type Note<'a> = dyn Fn(What, &[LobInfo], u64) -> Result<(), Refusal> + Sync + 'a
 struct Audited<'a> {
     teller: &'a Teller<'a, Cleaned>,
     note: &'a Note<'a>,
+    /// That who asked for it still may: finding out what nobody needs may take long.
+    may: &'a (dyn Fn() -> Result<(), Refusal> + Sync),
     is_dry: bool,
     /// What is going to be set aside.
     goes: Mutex<Vec<LobInfo>>,
@@ -160,6 +163,7 @@ impl Audited<'_> {
             }
             // Before anything of it is done: a run that breaks off has an entry too.
             Cleaned::Begins => {
+                (self.may)()?;
                 let goes = std::mem::take(&mut *goes);
                 let mut some = goes.chunks(NOTED);
                 some.try_for_each(|some| (self.note)(What::SetAside, some, 0))

@@ -10,7 +10,7 @@ use super::{Change, Service, What};
 use crate::remote::{self, Remote};
 use crate::wire::list::write_sizes;
 use crate::wire::message::IDS_MAX;
-use crate::wire::{Asked, Caller, FieldWriter, Refusal, RefusalKind, Rights, Tag};
+use crate::wire::{Asked, Caller, FieldWriter, Refusal, RefusalKind, Rights, Tag, Verb};
 
 impl Service {
     /// Says how long lobs are. For who may add to the store, those that were set aside come back: for
@@ -25,6 +25,7 @@ impl Service {
         let ids = lobs(asked);
         let mut sizes = store.sizes(&ids).map_err(of_error)?;
         if caller.rights >= Rights::Append && sizes.contains(&None) {
+            caller.may_still(Rights::Append)?;
             let recalled = store.recall(&ids).map_err(of_error)?;
             let before = ids.iter().zip(&recalled).zip(&sizes);
             let back = before.filter(|(_, before)| before.is_none());
@@ -45,6 +46,8 @@ impl Service {
         asked: &Asked,
         to: &mut FieldWriter<impl Write>,
     ) -> Result<(), Refusal> {
+        // A request may come slowly, and its sender lose the right meanwhile.
+        caller.may_still(Verb::Hold.needs())?;
         self.rely(asked.elsewhere)?;
         let ids = lobs(asked);
         if asked.others {

@@ -11,7 +11,7 @@ use super::shares::Room;
 use super::{Change, Service, What};
 use crate::remote::{Origin, Upload};
 use crate::wire::message::read_store;
-use crate::wire::{Caller, Field, FieldReader, Refusal, RefusalKind, Tag};
+use crate::wire::{Caller, Field, FieldReader, Refusal, RefusalKind, Tag, Verb};
 
 /// Most lobs that are named by one request.
 pub const PUT_LOBS_MAX: usize = 64 << 10;
@@ -47,7 +47,8 @@ struct Taken {
 
 impl Service {
     /// Stores frames as they come, and names lobs when all has come and holds. Of a request that is cut
-    /// no lob is named, but its chunks stay, so that they need not be sent again.
+    /// no lob is named, but its chunks stay, so that they need not be sent again; so it is where the right
+    /// to store was taken back while they came.
     pub(super) fn put(&self, caller: &Caller, from: &mut FieldReader<'_>) -> Result<(), Refusal> {
         let store = self.meant(read_store(from).map_err(of_wire)?)?;
         self.rely(false)?;
@@ -60,7 +61,9 @@ impl Service {
             bytes,
         };
         let mut upload = store.receive(Origin::Foreign).map_err(of_error)?;
-        let taken = match take(from, upload.as_mut(), &mut room) {
+        let taken = take(from, upload.as_mut(), &mut room);
+        let may = || caller.may_still(Verb::Put.needs());
+        let taken = match taken.and_then(|taken| may().map(|()| taken)) {
             Ok(taken) => taken,
             Err(refusal) => {
                 // What is whole is kept. Where it cannot be, it is sent again, and nothing is lost.

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use lob::remote::{Access, Origin, Remote, Served};
 use lob::serve::service::Service;
 use lob::wire::message::VERSION;
-use lob::wire::{Body, Caller, Exchange, ExchangeError, Field, FieldReader, FieldWriter, Rights};
+use lob::wire::{
+    Body, Caller, Exchange, ExchangeError, Field, FieldReader, FieldWriter, Rights, Standing,
+};
 use lob::wire::{Serve, Tag, Verb, Welcome, WireError};
 use lob_store::disk::SimDisk;
 use lob_store::{ChunkId, Epoch, Frame, LobId, Manifest, Parts, Store, StoreId};
@@ -152,6 +154,7 @@ fn ask(service: &Service, store: &Store, input: &mut Input<'_>) {
         name: "anybody".into(),
         from: "anywhere".into(),
         rights,
+        standing: Standing::default(),
     };
     let verb = input.pick(&Verb::ALL);
     let message = message(store.id(), verb != Verb::Hello, false, input);

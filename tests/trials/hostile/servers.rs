@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use lob::serve::service::Service;
-use lob::wire::{Caller, FieldWriter, Rights, Serve, Tag, Verb, Welcome};
+use lob::wire::{Caller, FieldWriter, Rights, Serve, Standing, Tag, Verb, Welcome};
 
 use super::messages::{bomb, chunk, field, long_manifest, record, whole};
 use super::*;
@@ -286,6 +286,7 @@ impl Saying {
             name: "tester".into(),
             from: "here".into(),
             rights: Rights::Write,
+            standing: Standing::default(),
         };
         let mut answer = Vec::new();
         let served = self.service.serve(&caller, verb, &mut &*body, &mut answer);

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use lob::serve::service::Service;
-use lob::wire::{Body, Caller, Exchange, ExchangeError, Rights, Serve, Verb};
+use lob::wire::{Body, Caller, Exchange, ExchangeError, Rights, Serve, Standing, Verb};
 use lob_store::Store;
 use lob_store::disk::SimDisk;
 
@@ -196,6 +196,7 @@ impl Exchange for Link {
             name: "client".into(),
             from: "there".into(),
             rights: Rights::Append,
+            standing: Standing::default(),
         };
         let before = disk.changes();
         let mut answer = Vec::new();
