@@ -8,7 +8,8 @@ use std::ffi::OsStr;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 
 use serde::Serialize;
 
@@ -177,8 +178,12 @@ fn usual(config: &Config) -> Grant {
 fn listen(config: &Config, listener: TcpListener, ui: &Ui) -> Outcome {
     let root = root(config)?;
     let address = listener.local_addr()?;
+    let (sender, troubles) = mpsc::channel();
+    let over = sender.clone();
+    // Who waits for a connection does not wait for stderr.
+    let tell = move |text| drop(sender.send(Some(text)));
     let tls = match (&config.tls_cert, &config.tls_key) {
-        (Some(certificate), Some(key)) => Some(acceptor(certificate, key)?),
+        (Some(certificate), Some(key)) => Some(acceptor(certificate, key, tell)?),
         (None, None) => None,
         _ => return Err(Failure::usage("a certificate and its key go together")),
     };
@@ -221,8 +226,22 @@ fn listen(config: &Config, listener: TcpListener, ui: &Ui) -> Outcome {
         root.display()
     ));
     ui.flush()?;
-    server.listen(listener, tls)?;
+    thread::scope(|scope| {
+        scope.spawn(|| warn_of(troubles, ui));
+        let served = server.listen(listener, tls);
+        drop(over.send(None));
+        served
+    })?;
     Ok(Exit::Done)
+}
+
+/// Says each trouble of a server that goes on all the same, until there is none any more.
+fn warn_of(troubles: mpsc::Receiver<Option<String>>, ui: &Ui) {
+    for trouble in troubles.into_iter().map_while(|trouble| trouble) {
+        ui.warn(trouble);
+        // Who reads events may be gone; that stops no server.
+        let _ = ui.flush();
+    }
 }
 
 fn stdio(args: &Args, config: &Config) -> Outcome {

@@ -17,8 +17,13 @@ use tokio_rustls::rustls::{ServerConfig, crypto::CryptoProvider};
 /// How often the files are looked at, at most.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Makes the server's end of TLS from a file of certificates and one with their key, both in PEM.
-pub fn acceptor(certificate: &Path, key: &Path) -> io::Result<TlsAcceptor> {
+/// Makes the server's end of TLS from a file of certificates and one with their key, both in PEM. Where new
+/// ones are not good later, `tell` is told once which file and why, and those before are served on.
+pub fn acceptor(
+    certificate: &Path,
+    key: &Path,
+    tell: impl Fn(String) + Send + Sync + 'static,
+) -> io::Result<TlsAcceptor> {
     let provider = Arc::new(ring::default_provider());
     let files = Files {
         certificate: certificate.to_path_buf(),
@@ -26,6 +31,7 @@ pub fn acceptor(certificate: &Path, key: &Path) -> io::Result<TlsAcceptor> {
     };
     let current = Current {
         stamp: files.stamp(),
+        told: None,
         looked: Instant::now(),
         pair: Arc::new(files.load(&provider)?),
     };
@@ -34,6 +40,7 @@ pub fn acceptor(certificate: &Path, key: &Path) -> io::Result<TlsAcceptor> {
         provider: provider.clone(),
         current: Mutex::new(current),
         every: LOOK_EVERY,
+        tell: Box::new(tell),
     };
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -88,6 +95,8 @@ impl Files {
 
 struct Current {
     stamp: Stamp,
+    /// The change that could not be loaded, and was told.
+    told: Option<Stamp>,
     looked: Instant,
     pair: Arc<CertifiedKey>,
 }
@@ -99,6 +108,7 @@ struct Reloading {
     provider: Arc<CryptoProvider>,
     current: Mutex<Current>,
     every: Duration,
+    tell: Box<dyn Fn(String) + Send + Sync>,
 }
 
 impl Reloading {
@@ -107,14 +117,28 @@ impl Reloading {
         if current.looked.elapsed() >= self.every {
             current.looked = Instant::now();
             let stamp = self.files.stamp();
-            if stamp != current.stamp
-                && let Ok(pair) = self.files.load(&self.provider)
-            {
-                current.stamp = stamp;
-                current.pair = Arc::new(pair);
+            if stamp != current.stamp {
+                self.renew(&mut current, stamp);
             }
         }
         current.pair.clone()
+    }
+
+    fn renew(&self, current: &mut Current, stamp: Stamp) {
+        match self.files.load(&self.provider) {
+            Ok(pair) => {
+                current.stamp = stamp;
+                current.pair = Arc::new(pair);
+            }
+            // It is tried again all the same: what was half written may have the same time when it is whole.
+            Err(_) if current.told == Some(stamp) => {}
+            Err(error) => {
+                current.told = Some(stamp);
+                (self.tell)(format!(
+                    "{error}; the certificate from before is served until both files are good again"
+                ));
+            }
+        }
     }
 }
 
@@ -134,6 +158,7 @@ impl ResolvesServerCert for Reloading {
 mod tests {
     use super::*;
     use std::fs;
+    use std::sync::mpsc;
 
     fn write(dir: &Path) -> Vec<u8> {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
@@ -142,37 +167,63 @@ mod tests {
         made.cert.der().to_vec()
     }
 
-    fn reloading(dir: &Path) -> Reloading {
+    /// Once the files have been changed, whatever the clock of the file system has noticed of it.
+    fn change(served: &Reloading, hour: u64) {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(hour * 3600);
+        for path in [&served.files.certificate, &served.files.key] {
+            let file = fs::File::options().append(true).open(path).unwrap();
+            file.set_modified(time).unwrap();
+        }
+    }
+
+    fn reloading(dir: &Path) -> (Reloading, mpsc::Receiver<String>) {
+        let (sender, told) = mpsc::channel();
         let provider = Arc::new(ring::default_provider());
         let files = Files {
             certificate: dir.join("cert.pem"),
             key: dir.join("key.pem"),
         };
-        Reloading {
+        let reloading = Reloading {
             current: Mutex::new(Current {
                 stamp: [None; 2],
+                told: None,
                 looked: Instant::now(),
                 pair: Arc::new(files.load(&provider).unwrap()),
             }),
             files,
             provider,
             every: Duration::ZERO,
-        }
+            tell: Box::new(move |text| sender.send(text).unwrap()),
+        };
+        (reloading, told)
     }
 
     #[test]
     fn a_new_certificate_is_taken_and_a_broken_one_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let first = write(dir.path());
-        let served = reloading(dir.path());
+        let (served, told) = reloading(dir.path());
         let shown = || served.pair().cert[0].to_vec();
         assert_eq!(shown(), first);
         let second = write(dir.path());
-        served.current.lock().unwrap().stamp = [None; 2];
+        change(&served, 1);
         assert_eq!(shown(), second);
-        fs::write(dir.path().join("key.pem"), "half").unwrap();
-        served.current.lock().unwrap().stamp = [None; 2];
-        assert_eq!(shown(), second);
+        assert_eq!(told.try_iter().count(), 0, "all is well");
+        for hour in [2, 3] {
+            fs::write(dir.path().join("key.pem"), "half").unwrap();
+            change(&served, hour);
+            assert_eq!([shown(), shown()], [second.clone(), second.clone()]);
+            let said: Vec<String> = told.try_iter().collect();
+            assert_eq!(said.len(), 1, "once for each change: {said:?}");
+            assert!(said[0].contains("key.pem: "), "{said:?}");
+            assert!(said[0].contains("from before is served"), "{said:?}");
+        }
+        let third = write(dir.path());
+        change(&served, 4);
+        assert_eq!(shown(), third);
+        fs::remove_file(dir.path().join("cert.pem")).unwrap();
+        assert_eq!(shown(), third);
+        assert!(told.try_recv().unwrap().contains("cert.pem: "));
     }
 
     #[test]
@@ -181,12 +232,13 @@ mod tests {
         write(dir.path());
         let key = fs::read(dir.path().join("key.pem")).unwrap();
         write(dir.path());
-        let load = || acceptor(&dir.path().join("cert.pem"), &dir.path().join("key.pem"));
+        let at = |name| dir.path().join(name);
+        let load = || acceptor(&at("cert.pem"), &at("key.pem"), drop);
         assert!(load().is_ok());
         fs::write(dir.path().join("key.pem"), key).unwrap();
         assert!(load().is_err(), "the key of another certificate");
         fs::write(dir.path().join("cert.pem"), "").unwrap();
         assert!(load().is_err(), "no certificate");
-        assert!(acceptor(&dir.path().join("none"), &dir.path().join("key.pem")).is_err());
+        assert!(acceptor(&at("none"), &at("key.pem"), drop).is_err());
     }
 }

@@ -146,7 +146,8 @@ fn tls_is_spoken_with_those_who_are_believed() {
     let git = Fixture::new();
     let dir = tempfile::tempdir().unwrap();
     certificate(dir.path());
-    let tls = acceptor(&dir.path().join("cert.pem"), &dir.path().join("key.pem")).unwrap();
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| dir.path().join(name));
+    let tls = acceptor(&cert, &key, drop).unwrap();
     let server = Running::start(everybody(), Limits::default(), Log::none(), Some(tls));
     let port = server.address.port();
     let mut known = means(git.git());
