@@ -28,6 +28,7 @@ pub use own::Own;
 pub use pieces::Pieces;
 pub use place::{HttpPlace, SshPlace};
 pub use reach::Place;
+pub use tls::Authorities;
 
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,7 @@ use super::pieces::Pieces;
 use super::place::{HttpPlace, SshPlace};
 use super::proxy::tunnel;
 use super::ssh::{self, Said, Ssh};
+use super::tls::Authorities;
 use crate::wire::ExchangeError;
 
 /// Bytes of one answer that may be on the way while nobody reads it, and of all on a connection.
@@ -43,6 +44,8 @@ pub(super) enum Way {
 pub(super) struct Net {
     pub(super) place: HttpPlace,
     pub(super) tls: Option<Arc<ClientConfig>>,
+    /// Those who are believed in place of those that this system believes.
+    pub(super) authorities: Option<Authorities>,
     pub(super) proxy: Option<HttpPlace>,
 }
 
@@ -96,7 +99,9 @@ impl Net {
         let name = ServerName::try_from(place.host.clone())
             .map_err(|_| lasting("its host is no name that a certificate can have", None))?;
         let stream = TlsConnector::from(config.clone()).connect(name, stream);
-        let stream = stream.await.map_err(|error| distrusted(&error))?;
+        let stream = stream
+            .await
+            .map_err(|error| distrusted(&error, self.authorities.as_ref()))?;
         match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => Ok(Link::Many(many(stream, patience).await?, None)),
             _ => one(stream).await.map(Link::One),
@@ -117,46 +122,44 @@ fn refused(place: &HttpPlace, error: &io::Error) -> ExchangeError {
 
 /// A certificate that is not believed stays so; a connection that breaks in the handshake may be the
 /// network's fault.
-fn distrusted(error: &io::Error) -> ExchangeError {
+fn distrusted(error: &io::Error, named: Option<&Authorities>) -> ExchangeError {
     if error.kind() != io::ErrorKind::InvalidData {
         return passing(format!("TLS: {}", chain(error)));
     }
     let told = error.get_ref().and_then(|error| error.downcast_ref());
     let (what, hint) = match told {
         Some(TlsError::InvalidCertificate(why)) => of_certificate(why),
-        _ => (chain(error), OWN),
+        _ => (chain(error), None),
     };
-    lasting(format!("TLS: {what}"), Some(hint))
+    let hint = hint.map_or_else(|| Authorities::hint(named), str::to_owned);
+    lasting(format!("TLS: {what}"), Some(&hint))
 }
 
-/// What to do about a certificate that nobody else vouches for.
-const OWN: &str = "to believe a certificate of your own: git config http.sslCAInfo FILE; GIT_SSL_CAINFO wins over it";
-
-/// What is wrong with the certificate of a server, and what can be done.
-fn of_certificate(why: &CertificateError) -> (String, &'static str) {
+/// What is wrong with the certificate of a server, and what can be done but to believe it.
+fn of_certificate(why: &CertificateError) -> (String, Option<&'static str>) {
     use CertificateError as Of;
     match why {
         Of::UnknownIssuer => (
             "nobody who is believed here has signed its certificate".into(),
-            OWN,
+            None,
         ),
         Of::Expired
         | Of::ExpiredContext { .. }
         | Of::NotValidYet
         | Of::NotValidYetContext { .. } => (
             format!("its certificate does not hold now: {why}"),
-            "who serves it renews it; or is the clock of this machine wrong?",
+            Some("who serves it renews it; or is the clock of this machine wrong?"),
         ),
         Of::NotValidForName | Of::NotValidForNameContext { .. } => (
             format!("its certificate is not for this name: {why}"),
-            "use a name in the URL that the certificate has",
+            Some("use a name in the URL that the certificate has"),
         ),
         // As openssl makes them where nothing else is said.
         _ if format!("{why:?}").contains("CaUsedAsEndEntity") => (
             "its certificate is one that signs others (CA:TRUE), and none of a server".into(),
-            "who serves it makes one for a server; docs/serve.md shows how",
+            Some("who serves it makes one for a server; docs/serve.md shows how"),
         ),
-        _ => (format!("its certificate is not believed: {why}"), OWN),
+        _ => (format!("its certificate is not believed: {why}"), None),
     }
 }
 

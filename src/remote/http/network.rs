@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io::Read;
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -28,6 +27,7 @@ use super::place::{HttpPlace, SshPlace};
 use super::pool::Lent;
 use super::sending::{Exchanging, Sending};
 use super::ssh::Ssh;
+use super::tls::Authorities;
 use crate::git::Git;
 use crate::remote::Pace;
 use crate::wire::{Body, Exchange, ExchangeError, Refusal, RefusalKind, Stream, Verb};
@@ -50,7 +50,7 @@ pub struct Means {
     /// Time limits.
     pub patience: Patience,
     /// The certificates to believe instead of the system's.
-    pub roots: Option<PathBuf>,
+    pub roots: Option<Authorities>,
     /// What the user has of his own for the server.
     pub own: Own,
     /// What git's configuration says of a proxy; nothing where the environment has its say.

@@ -47,10 +47,11 @@ impl Origin {
     ) -> Result<Origin, ExchangeError> {
         own.check(&place)?;
         let roots = Roots {
-            file: means.roots.clone(),
+            named: means.roots.clone(),
             identity: own.identity.clone(),
         };
         let tls = place.tls.then(|| roots.config()).transpose()?;
+        let authorities = means.roots.clone();
         let logins = Logins::of(&place);
         let proxy = means.proxy_for(&place).map_err(|why| {
             lasting(
@@ -61,6 +62,7 @@ impl Origin {
         let way = Way::Net(Net {
             place: place.clone(),
             tls,
+            authorities,
             proxy,
         });
         let base = (Base::Net(place), own);

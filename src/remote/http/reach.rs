@@ -12,6 +12,7 @@ use super::own::{Identity, Own};
 use super::place::{HttpPlace, SshPlace};
 use super::proxy::chosen;
 use super::ssh::{Program, Ssh};
+use super::tls::Authorities;
 use crate::git::path::path_buf;
 use crate::git::{Config, Git};
 use crate::wire::{Exchange, ExchangeError};
@@ -162,15 +163,21 @@ fn own(git: &Git, config: &Config, place: &Place) -> Own {
 }
 
 /// The file of certificates that git would believe there.
-fn roots(git: &Git, place: &Place) -> Option<PathBuf> {
+fn roots(git: &Git, place: &Place) -> Option<Authorities> {
     if !matches!(place, Place::Http(_)) {
         return None;
     }
     if let Some(file) = git.env("GIT_SSL_CAINFO").filter(|file| !file.is_empty()) {
-        return Some(PathBuf::from(file));
+        return Some(Authorities {
+            file: PathBuf::from(file),
+            named_by: "GIT_SSL_CAINFO",
+        });
     }
     let found = matched(git, place, &["--type=path", "http.sslCAInfo"])?;
-    (!found.is_empty()).then(|| path_buf(&found))
+    (!found.is_empty()).then(|| Authorities {
+        file: path_buf(&found),
+        named_by: "http.sslCAInfo",
+    })
 }
 
 /// A setting of git for a URL, where it has one.
@@ -217,14 +224,29 @@ mod tests {
     fn certificates_are_those_that_git_would_believe() {
         let fixture = Fixture::new();
         let git = fixture.git().clone().without_env("GIT_SSL_CAINFO");
-        let found = |git: &Git, url| roots(git, &at(url));
+        let found = |git: &Git, url| {
+            let found = roots(git, &at(url));
+            // A hint names what is in effect, and no other way that would change nothing.
+            let hint = Authorities::hint(found.as_ref());
+            let (file, by) = found.map(|found| (found.file, found.named_by))?;
+            assert!(hint.contains(by) && hint.contains(file.to_str().unwrap()));
+            Some((file, by))
+        };
         assert_eq!(found(&git, "https://host/x"), None);
         fixture.run(&["config", "http.https://host/.sslCAInfo", "/etc/ca.pem"]);
-        assert_eq!(found(&git, "https://host/x"), Some("/etc/ca.pem".into()));
+        assert_eq!(
+            found(&git, "https://host/x"),
+            Some(("/etc/ca.pem".into(), "http.sslCAInfo"))
+        );
         assert_eq!(found(&git, "https://other/x"), None);
         assert_eq!(found(&git, "ssh://host/x"), None);
         let git = git.with_env("GIT_SSL_CAINFO", "/tmp/ca.pem");
-        assert_eq!(found(&git, "https://other/x"), Some("/tmp/ca.pem".into()));
+        let hint = Authorities::hint(roots(&git, &at("https://host/x")).as_ref());
+        assert!(!hint.contains("http.sslCAInfo"), "{hint}");
+        assert_eq!(
+            found(&git, "https://other/x"),
+            Some(("/tmp/ca.pem".into(), "GIT_SSL_CAINFO"))
+        );
     }
 
     #[test]

@@ -141,6 +141,11 @@ fn certificate(dir: &Path) {
     std::fs::write(dir.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
 }
 
+fn believing(dir: &Path) -> Option<Authorities> {
+    let (file, named_by) = (dir.join("cert.pem"), "GIT_SSL_CAINFO");
+    Some(Authorities { file, named_by })
+}
+
 #[test]
 fn tls_is_spoken_with_those_who_are_believed() {
     let git = Fixture::new();
@@ -151,7 +156,7 @@ fn tls_is_spoken_with_those_who_are_believed() {
     let server = Running::start(everybody(), Limits::default(), Log::none(), Some(tls));
     let port = server.address.port();
     let mut known = means(git.git());
-    known.roots = Some(dir.path().join("cert.pem"));
+    known.roots = believing(dir.path());
     let network = over_http(&format!("https://localhost:{port}/x"), known.clone());
     has_echo(&network);
     thread::scope(|scope| {
@@ -171,7 +176,7 @@ fn tls_is_spoken_with_those_who_are_believed() {
     let other = tempfile::tempdir().unwrap();
     certificate(other.path());
     let mut others = means(git.git());
-    others.roots = Some(other.path().join("cert.pem"));
+    others.roots = believing(other.path());
     let network = over_http(&format!("https://localhost:{port}/x"), others);
     let error = ask(&network, Verb::Has, "x").unwrap_err();
     assert!(

@@ -12,10 +12,33 @@ use super::fault::lasting;
 use super::own::Identity;
 use crate::wire::ExchangeError;
 
+/// A file of certificates that are believed, and no others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authorities {
+    /// The file, in PEM.
+    pub file: PathBuf,
+    /// The setting or the variable that names it.
+    pub named_by: &'static str,
+}
+
+impl Authorities {
+    /// What to do to have a certificate believed that nobody else vouches for, where `named` is in effect.
+    pub(super) fn hint(named: Option<&Authorities>) -> String {
+        match named {
+            None => "to believe a certificate of your own: git config http.sslCAInfo FILE".into(),
+            Some(Authorities { file, named_by }) => format!(
+                "only those in {} are believed, because {named_by} names it: add the certificate to that file, \
+                 or name another there",
+                file.display()
+            ),
+        }
+    }
+}
+
 /// Whom to believe: those that this system believes, or, where one is named, those in a file.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Roots {
-    pub(super) file: Option<PathBuf>,
+    pub(super) named: Option<Authorities>,
     /// Who this is, for servers that ask.
     pub(super) identity: Option<Identity>,
 }
@@ -23,8 +46,8 @@ pub(super) struct Roots {
 impl Roots {
     /// What connections are made with. Certificates are always looked at: there is no way around.
     pub(super) fn config(&self) -> Result<Arc<ClientConfig>, ExchangeError> {
-        let roots = match &self.file {
-            Some(file) => from_file(file)?,
+        let roots = match &self.named {
+            Some(named) => from_file(named)?,
             None => of_system()?,
         };
         let provider = Arc::new(ring::default_provider());
@@ -68,13 +91,11 @@ impl Identity {
     }
 }
 
-fn from_file(file: &Path) -> Result<Arc<RootCertStore>, ExchangeError> {
+fn from_file(named: &Authorities) -> Result<Arc<RootCertStore>, ExchangeError> {
+    let Authorities { file, named_by } = named;
     let bad = |why: String| {
         let message = format!("{}: {why}", file.display());
-        lasting(
-            message,
-            Some("http.sslCAInfo or GIT_SSL_CAINFO names this file"),
-        )
+        lasting(message, Some(&format!("{named_by} names this file")))
     };
     let mut roots = RootCertStore::empty();
     let all = CertificateDer::pem_file_iter(file).map_err(|error| bad(error.to_string()))?;

@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use lob::remote::http::ssh::Program;
-use lob::remote::http::{Network, Patience, SshPlace};
+use lob::remote::http::{Authorities, Network, Patience, SshPlace};
 use lob::wire::Exchange;
 
 use crate::network::ssh::Sshd;
@@ -128,7 +128,10 @@ impl Far {
         match &self.ends {
             Ends::Serving(_, cert) => {
                 let scheme = if cert.is_some() { "https" } else { "http" };
-                means.roots.clone_from(cert);
+                means.roots = cert.clone().map(|file| Authorities {
+                    file,
+                    named_by: "http.sslCAInfo",
+                });
                 over_http(&format!("{scheme}://{address}/{name}"), means)
             }
             Ends::Piped(piped) => {
