@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::plan::Missing;
+use super::plan::{Direction, Missing};
 use crate::git::GitError;
 use crate::git::index_file::IndexError;
 use crate::remote;
@@ -44,17 +44,19 @@ pub enum Error {
     },
     /// The receiver has not enough room.
     #[error(
-        "not enough room at {place}: {} MiB are needed, {} MiB are free, of which {} MiB stay in reserve",
-        needed.div_ceil(1 << 20), free >> 20, reserve >> 20
+        "not enough room at {place}: {} MiB are needed, and {} MiB are to stay free; {} MiB are free now",
+        needed.div_ceil(1 << 20), reserve.div_ceil(1 << 20), free >> 20
     )]
     NoSpace {
         /// The receiver.
         place: String,
+        /// Which side that is.
+        direction: Direction,
         /// Bytes that are needed.
         needed: u64,
         /// Bytes that are free.
         free: u64,
-        /// Bytes of them that are not to be used.
+        /// Bytes that are to stay free.
         reserve: u64,
     },
     /// There is no room to try out what files take.
@@ -178,10 +180,16 @@ impl Error {
             Error::Unfetched { remote, .. } => {
                 format!("get all of them: git fetch {remote} 'refs/*:refs/lob/{remote}/*'")
             }
-            Error::NoSpace { .. } => {
-                "make room there, or move less: --mode checkout; lob.reserve is what stays free"
-                    .into()
+            Error::NoSpace { direction, .. } => match direction {
+                // A push has all that its commits need, or is none.
+                Direction::Push => {
+                    "make room there, such as with lob gc; lob.reserve is what stays free"
+                }
+                Direction::Pull => {
+                    "make room there, or fetch less: --mode checkout; lob.reserve is what stays free"
+                }
             }
+            .into(),
             Error::NoScratch { .. } => {
                 "measure less: --sample 100M; or name another directory: TMPDIR=/large/disk".into()
             }

@@ -191,6 +191,7 @@ fn check_space(plan: &mut Plan, sides: Sides) -> Result<()> {
     }
     Err(Error::NoSpace {
         place: to.describe(),
+        direction: plan.direction,
         needed,
         free,
         reserve,

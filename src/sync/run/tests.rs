@@ -144,8 +144,20 @@ fn a_full_receiver_is_noticed_before_anything_moves() {
         let done = carry_out(&mut plan, sides, &Pace::unlimited(), &());
         match done {
             Ok(_) => assert!(fits),
-            Err(Error::NoSpace { free: found, .. }) => {
-                assert!(!fits && found == free);
+            Err(error @ Error::NoSpace { .. }) => {
+                assert!(!fits, "{error}");
+                let said = error.to_string();
+                let reserve = RESERVE >> 20;
+                let room = format!(
+                    "1 MiB are needed, and {reserve} MiB are to stay free; {reserve} MiB are free now"
+                );
+                assert!(said.ends_with(&room), "{said}");
+                // What a push has no way to do is not offered.
+                let hint = error.hint().unwrap();
+                assert!(
+                    hint.contains("lob gc") && !hint.contains("--mode"),
+                    "{hint}"
+                );
                 assert_eq!(remote.count("receive"), 0);
             }
             Err(error) => panic!("{error}"),
