@@ -46,10 +46,10 @@ pub(super) fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// The same error, which is not to be tried again, with where it happened and what had moved.
+/// The same error, which is not to be tried again, with what had moved. Where it happened, those say who
+/// pass it on.
 pub(super) fn final_after(
     error: ExchangeError,
-    place: &str,
     attempts: u32,
     (sent, received): (u64, u64),
 ) -> ExchangeError {
@@ -64,7 +64,7 @@ pub(super) fn final_after(
         0 => "nothing had moved".to_owned(),
         _ => format!("{sent} bytes had been sent and {received} received"),
     };
-    let message = format!("{place} cannot be reached{tries}: {message} ({moved})");
+    let message = format!("it cannot be reached{tries}: {message} ({moved})");
     let on = "what has arrived stays; run the same command again, and it goes on from there";
     ExchangeError::Broken {
         message,

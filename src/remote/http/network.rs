@@ -229,12 +229,7 @@ impl Core {
                 return Err(error);
             }
             if wait >= left {
-                return Err(final_after(
-                    error,
-                    &self.described,
-                    attempt,
-                    self.budget.moved(),
-                ));
+                return Err(final_after(error, attempt, self.budget.moved()));
             }
             std::thread::sleep(wait);
             attempt += 1;
