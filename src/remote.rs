@@ -22,6 +22,7 @@ pub mod url;
 use std::collections::HashSet;
 use std::fmt;
 use std::io::BufRead;
+use std::time::Duration;
 
 use lob_store::delta::Signature;
 use lob_store::reconcile::{Difference, LobSet};
@@ -150,6 +151,10 @@ pub trait Remote: fmt::Debug + Send + Sync {
     /// Starts receiving what comes from `origin`. Chunks that are there from now on can be relied on
     /// until the upload ends.
     fn receive(&self, origin: Origin) -> Result<Box<dyn Upload + Send + '_>>;
+    /// How long a way there and back takes at best, where a network is between.
+    fn round_trip(&self) -> Option<Duration> {
+        None
+    }
     /// Takes over the limit of a run, so that everything that goes to and fro keeps to it, in small pieces;
     /// `None` for none. False where who moves something has to wait himself.
     fn limit(&self, _bytes_per_second: Option<u64>) -> bool {

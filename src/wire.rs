@@ -13,6 +13,7 @@ mod refusal;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -228,6 +229,11 @@ pub trait Exchange: Send + Sync + fmt::Debug {
     /// [`ExchangeError::Refused`] with what the service said in place of an answer, or
     /// [`ExchangeError::Broken`] where it could not be asked.
     fn exchange(&self, verb: Verb, body: Body) -> Result<Box<dyn Read + Send>, ExchangeError>;
+
+    /// How long it took at best until a short request was answered; `None` where no network is between.
+    fn round_trip(&self) -> Option<Duration> {
+        None
+    }
 
     /// Moves at most so many bytes a second from now on, both ways together; `None` for no limit. False
     /// where it has no way to.

@@ -5,6 +5,7 @@ mod care;
 #[cfg(unix)]
 mod daily;
 mod differences;
+mod far;
 #[cfg(unix)]
 pub mod ssh;
 mod tokens;

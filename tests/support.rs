@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "the tests that need a part of it come and go")]
 
+pub mod link;
 pub mod proxy;
 
 use std::ffi::OsStr;

@@ -14,6 +14,7 @@ use std::fmt;
 use std::io::{BufRead, Read};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use lob_store::delta::Signature;
 use lob_store::reconcile::{Difference, LobSet};
@@ -457,6 +458,10 @@ impl Remote for Served {
 
     fn receive(&self, _: Origin) -> Result<Box<dyn Upload + Send + '_>> {
         Ok(Box::new(Sending::new(self.exchange.clone(), self.store)))
+    }
+
+    fn round_trip(&self) -> Option<Duration> {
+        self.exchange.round_trip()
     }
 
     fn free_space(&self) -> Result<Option<u64>> {

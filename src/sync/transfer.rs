@@ -11,6 +11,7 @@ use lob_store::{ChunkId, Frame, LobId, LobInfo, Manifest, Parts, Progress, Segme
 mod deltas;
 mod lanes;
 mod run;
+mod streams;
 
 use super::plan::Why;
 use crate::remote::{Against, Error, Origin, Pace, Remote, Result, retrying};
@@ -73,6 +74,8 @@ struct How {
     alone: bool,
     /// Whether anything went that stands on what the receiver has.
     relied: bool,
+    /// How many streams carry it, if not one.
+    streams: usize,
 }
 
 /// A copy from one store to another.
@@ -194,7 +197,8 @@ impl Transfer<'_> {
             false => self.against(&manifests),
         };
         how.relied |= !sent.is_empty() || !against.versions.is_empty();
-        if sent.is_empty() && against.versions.is_empty() {
+        how.streams = self.streams(&manifests);
+        if sent.is_empty() && against.versions.is_empty() && how.streams <= 1 {
             self.expect(&manifests, &mut lanes)?;
         }
         let mut runs = 0;
@@ -233,6 +237,19 @@ impl Transfer<'_> {
                 chunk,
             }),
             named => named.map(|()| (moved, count)),
+        }
+    }
+
+    /// How many streams carry lobs. Frames of long ones are in their order: parts of them share hardly any,
+    /// as they would of many that are short.
+    fn streams(&self, manifests: &[Manifest]) -> usize {
+        let long = manifests.iter().filter(|lob| lob.single().is_none());
+        let long: u64 = long.map(|lob| lob.size).sum();
+        let all: u64 = manifests.iter().map(|lob| lob.size).sum();
+        let round_trip = self.from.round_trip().or(self.to.round_trip());
+        match 2 * long >= all {
+            true => streams::streams(all, round_trip),
+            false => 1,
         }
     }
 
@@ -350,7 +367,7 @@ impl Transfer<'_> {
         how: &mut How,
     ) -> Result<u64> {
         if how.alone {
-            return self.copy_some(chunks, &HashSet::new(), against, lanes);
+            return self.copy_some(chunks, &HashSet::new(), (against, how.streams), lanes);
         }
         let mut bytes = 0;
         for (n, some) in self.by_depth(chunks)?.iter().enumerate() {
@@ -359,7 +376,7 @@ impl Transfer<'_> {
             }
             let relied = self.relied(some)?;
             how.relied |= !relied.is_empty();
-            bytes += self.copy_some(&some.chunks, &relied, against, lanes)?;
+            bytes += self.copy_some(&some.chunks, &relied, (against, how.streams), lanes)?;
         }
         Ok(bytes)
     }
@@ -369,7 +386,7 @@ impl Transfer<'_> {
         &self,
         chunks: &[(ChunkId, u32)],
         relied: &HashSet<ChunkId>,
-        against: &Against,
+        (against, streams): (&Against, usize),
         lanes: &mut Lanes,
     ) -> Result<u64> {
         let ids: Vec<ChunkId> = chunks.iter().map(|(id, _)| *id).collect();
@@ -388,8 +405,15 @@ impl Transfer<'_> {
                 self.progress.bytes(raw);
                 Ok(())
             };
-            self.from
-                .each_frame_against(&ids, relied, against, &mut take)
+            let ask = |some: &[ChunkId], take: &mut dyn FnMut(Frame) -> Result<()>| {
+                self.from.each_frame_against(some, relied, against, take)
+            };
+            // What is sent from here is read by all cores already, and goes in lanes.
+            let streams = match self.origin {
+                Origin::Foreign => streams,
+                Origin::Own => 1,
+            };
+            streams::each_frame(&ids, streams, &ask, &mut take)
         };
         lanes.fill(sum(chunks), Box::new(send))?;
         Ok(bytes)

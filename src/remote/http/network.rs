@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::Read;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -72,6 +73,8 @@ struct Core {
     /// Where the service is, until it says that it is somewhere else.
     origin: Mutex<Arc<Origin>>,
     pace: Mutex<Arc<Pace>>,
+    /// Microseconds until a request was answered, at best.
+    round_trip: AtomicU64,
     described: String,
 }
 
@@ -120,6 +123,7 @@ impl Network {
             means,
             origin: Mutex::new(Arc::new(origin)),
             pace: Mutex::new(Arc::new(Pace::unlimited())),
+            round_trip: AtomicU64::new(u64::MAX),
             described,
         };
         Ok(Network {
@@ -131,7 +135,12 @@ impl Network {
 impl Exchange for Network {
     fn exchange(&self, verb: Verb, body: Body) -> Result<Box<dyn Read + Send>, ExchangeError> {
         let ((response, lent), exchanging) = match body {
-            Body::Bytes(bytes) => (self.core.repeat(verb, &Bytes::from(bytes))?, None),
+            Body::Bytes(bytes) => {
+                let began = Instant::now();
+                let answered = self.core.repeat(verb, &Bytes::from(bytes))?;
+                self.core.took(began.elapsed());
+                (answered, None)
+            }
             Body::Stream(stream) => {
                 let (answered, exchanging) = self.core.once(verb, stream)?;
                 (answered, Some(exchanging))
@@ -145,6 +154,11 @@ impl Exchange for Network {
             (self.core.budget.clone(), self.core.pace()),
             Arc::new((self.core.clone(), exchanging)),
         )))
+    }
+
+    fn round_trip(&self) -> Option<Duration> {
+        let micros = self.core.round_trip.load(Ordering::Relaxed);
+        (micros < u64::MAX).then(|| Duration::from_micros(micros))
     }
 
     fn limit(&self, bytes_per_second: Option<u64>) -> bool {
@@ -200,6 +214,12 @@ impl Core {
     fn pace(&self) -> Arc<Pace> {
         let pace = self.pace.lock();
         pace.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes note of how long it took until a request was answered.
+    fn took(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let _ = self.round_trip.fetch_min(micros, Ordering::Relaxed);
     }
 
     /// Sends a request that can be sent again, until it is answered or that makes no sense any more.
