@@ -101,11 +101,15 @@ fn against_a_directory(lab: &Lab, options: &Options, row: &str) -> Result<(), Fa
         let dir = lab.path(&format!("dir{run}"));
         let dir = dir.to_str().ok_or("not a path of text")?;
         let url = format!("http://{}/{row}{run}", served.address);
-        for (place, is_served) in [(dir, false), (&url, true)] {
+        let store = served.store(&format!("{row}{run}"));
+        let mut places = [(dir, PathBuf::from(dir), false), (&url, store, true)];
+        // Each is first as often as the other, and finds as much memory in use.
+        places.rotate_left(run % 2);
+        for (place, store, is_served) in places {
             push.of(is_served).push(lab.push(&work, place)?);
             clone.of(is_served).push(lab.clone_of(&work, place)?);
+            lab.forget(&[store])?;
         }
-        lab.forget(&[PathBuf::from(dir), served.store(&format!("{row}{run}"))])?;
     }
     push.print(&format!("{row}: push"), "directory", "HTTP");
     clone.print(&format!("{row}: clone"), "directory", "HTTP");
