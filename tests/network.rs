@@ -24,6 +24,15 @@ use lob::wire::Exchange;
 
 use crate::support::World;
 
+/// What a server's access log says of the requests of one verb.
+fn logged(log: &Path, verb: &str) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(log).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    lines
+        .filter(|line: &serde_json::Value| line["what"] == verb)
+        .collect()
+}
+
 /// A `lob serve` that listens; it is told to stop with the test.
 pub struct Serving {
     child: Child,

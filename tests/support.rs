@@ -351,6 +351,20 @@ pub fn pointer(content: &[u8]) -> String {
     format!("version git-lob/2\noid blake3:{id}\nsize {size}\n")
 }
 
+/// Changes a bit in the middle of each pack of a store.
+pub fn damage_packs(store: &Path) {
+    for entry in fs::read_dir(store.join("packs")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|end| end == "pack") {
+            let mut bytes = fs::read(&path).unwrap();
+            let at = bytes.len() / 2;
+            bytes[at] ^= 1;
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, bytes).unwrap();
+        }
+    }
+}
+
 /// `len` bytes that do not compress and are the same for the same seed.
 pub fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];

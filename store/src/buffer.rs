@@ -50,3 +50,24 @@ pub fn give(buffer: Vec<u8>) {
         kept.buffers.push(buffer);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The others of this process share what is kept, so nothing is said of where it comes from.
+    #[test]
+    fn it_is_as_long_as_asked_for_and_little_is_kept() {
+        for len in [0, 1, SHORTEST, FRAME_STORED_MAX, SHORTEST + 1] {
+            let buffer = take(len);
+            assert_eq!(buffer.len(), len);
+            give(buffer);
+        }
+        for _ in 0..100 {
+            give(vec![1; FRAME_STORED_MAX]);
+        }
+        let kept = KEPT.lock().expect("nobody panicked");
+        let bytes: usize = kept.buffers.iter().map(Vec::capacity).sum();
+        assert!(bytes <= KEPT_MAX && bytes == kept.bytes, "{bytes}");
+    }
+}

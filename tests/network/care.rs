@@ -10,7 +10,7 @@ use super::Serving;
 use super::ssh::Sshd;
 use super::tokens::token;
 use crate::served::opened;
-use crate::support::{Repo, Run, World, noise};
+use crate::support::{Repo, Run, World, damage_packs, noise};
 
 /// A repository with a lob that was pushed to `url`, and a git remote in the directory `git`.
 fn pushed(world: &World, git: &Path, url: &str) -> Repo {
@@ -30,19 +30,6 @@ fn bare(world: &World, path: &Path) {
     world.ok(command.args(["init", "-q", "--bare"]).arg(path));
 }
 
-fn damage(store: &Path) {
-    for entry in fs::read_dir(store.join("packs")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|end| end == "pack") {
-            let mut bytes = fs::read(&path).unwrap();
-            let at = bytes.len() / 2;
-            bytes[at] ^= 1;
-            fs::remove_file(&path).unwrap();
-            fs::write(&path, bytes).unwrap();
-        }
-    }
-}
-
 #[track_caller]
 fn said(run: &Run, code: i32) -> String {
     assert_eq!(run.code, Some(code), "{run:?}");
@@ -55,7 +42,7 @@ fn examine(work: &Repo, store: &Path) {
     let fsck = |args: &[&str]| work.try_lob(&[&["fsck", "--remote", "origin"], args].concat());
     let well = said(&fsck(&["--deep"]), 0);
     assert!(well.contains("all is well"), "{well}");
-    damage(store);
+    damage_packs(store);
     let found = said(&fsck(&["--deep"]), 3);
     assert!(
         found.contains("origin: ") && found.contains("chunk"),

@@ -2,17 +2,13 @@
 
 use std::fs;
 
-use super::Serving;
+use super::{Serving, logged};
 use crate::support::{World, noise};
 
 /// Bytes of answers to a verb that a server sent, by its log.
 fn sent(log: &std::path::Path, verb: &str) -> u64 {
-    let text = fs::read_to_string(log).unwrap();
-    let lines = text
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let frames = lines.filter(|line| line["what"] == verb);
-    frames.map(|line| line["sent"].as_u64().unwrap()).sum()
+    let lines = logged(log, verb).into_iter();
+    lines.map(|line| line["sent"].as_u64().unwrap()).sum()
 }
 
 #[test]

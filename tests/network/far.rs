@@ -1,20 +1,10 @@
 //! Over a way that takes its time, much goes in several streams.
 
-use std::fs;
 use std::time::Duration;
 
-use super::Serving;
+use super::{Serving, logged};
 use crate::support::link::Link;
 use crate::support::{World, noise};
-
-/// How often a server was asked for something, by its log.
-fn asked(log: &std::path::Path, verb: &str) -> usize {
-    let text = fs::read_to_string(log).unwrap();
-    let lines = text
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    lines.filter(|line| line["what"] == verb).count()
-}
 
 #[test]
 fn a_long_file_goes_and_comes_in_streams_where_the_server_is_far() {
@@ -40,7 +30,7 @@ fn a_long_file_goes_and_comes_in_streams_where_the_server_is_far() {
     let url = format!("http://{}/origin.git", ends.address);
     work.git(&["config", "remote.origin.lobUrl", &url]);
     work.git(&["push", "-q", "origin", "main"]);
-    assert_eq!(asked(&log, "put"), 2, "70 MiB are two streams of 32");
+    assert_eq!(logged(&log, "put").len(), 2, "70 MiB are two streams of 32");
     // Its content comes with the pull, and not from the directory of the remote.
     let to = world.path().join("clone");
     let [from, to] = [origin.path(), &to].map(|path| path.to_str().unwrap());
@@ -49,7 +39,7 @@ fn a_long_file_goes_and_comes_in_streams_where_the_server_is_far() {
     clone.git(&["config", "remote.origin.lobUrl", &url]);
     clone.lob(&["pull"]);
     assert!(clone.read("a.bin") == content);
-    assert_eq!(asked(&log, "frames"), 2);
+    assert_eq!(logged(&log, "frames").len(), 2);
     let [up, down] = ends.moved();
     assert!(
         up.min(down) > 70 << 20,

@@ -11,6 +11,7 @@ use lob_store::disk::OsDisk;
 use lob_store::fsck::{Depth, Finding, examine};
 
 use super::*;
+use crate::support::damage_packs;
 
 fn care(dir: &Path, rights: Rights) -> Care {
     Care::over(direct(dir, rights))
@@ -51,16 +52,7 @@ fn a_store_is_examined_where_it_is_as_it_would_be_here() {
     for depth in [Depth::Quick, Depth::Deep, sample] {
         assert_eq!(examined(dir.path(), depth), []);
     }
-    for entry in fs::read_dir(dir.path().join("packs")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|end| end == "pack") {
-            let mut bytes = fs::read(&path).unwrap();
-            let at = bytes.len() / 2;
-            bytes[at] ^= 1;
-            fs::remove_file(&path).unwrap();
-            fs::write(&path, bytes).unwrap();
-        }
-    }
+    damage_packs(dir.path());
     assert_eq!(examined(dir.path(), Depth::Quick), []);
     assert!(!examined(dir.path(), Depth::Deep).is_empty());
     // So damaged that nobody can open it any more, which is what it is examined for.
